@@ -1,0 +1,3 @@
+module trent
+
+go 1.26

@@ -1,0 +1,149 @@
+// Package store is the seam to whatever keeps records: one embedded file, or
+// a cluster.
+//
+// Storage is not trusted. It keeps sealed bytes under paths and promises three
+// things: a batch happens whole or not at all; what Commit acknowledged
+// survives the death of the process and of the machine; and a condition on a
+// revision is never passed by a record that has changed since. It is not asked
+// to keep anything secret or intact: seal sees to that.
+//
+// Compare-and-swap batches instead of transactions with closures, because that
+// is what bbolt and etcd both do natively. The implementations share the suite
+// in storetest, not code.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A Rev numbers commits, from 1 up, without a gap that matters: a later commit
+// has a larger one. Zero stands for "there is no such record".
+type Rev uint64
+
+// MaxPath and MaxValue bound one record, in bytes; MaxBatch bounds the number
+// of puts, deletes and conditions of one batch. Commit refuses more.
+const (
+	MaxPath  = 1024
+	MaxValue = 1 << 20
+	MaxBatch = 128
+)
+
+// A Record is what stands at a path. Value belongs to the receiver.
+type Record struct {
+	Path  string
+	Value []byte
+	Rev   Rev // of the commit that wrote it
+}
+
+// A Put writes a value at a path, new or not.
+type Put struct {
+	Path  string
+	Value []byte
+}
+
+// A Condition holds while the record at Path is of revision Rev; Rev zero: while
+// there is none.
+type Condition struct {
+	Path string
+	Rev  Rev
+}
+
+// A Batch is applied whole, if all its conditions hold, or not at all. No path
+// may be both put and deleted, or put twice.
+type Batch struct {
+	If     []Condition
+	Put    []Put
+	Delete []string // of a path without a record: nothing happens
+}
+
+// An Event is a path that changed. Value is nil where it was deleted.
+type Event struct {
+	Path  string
+	Value []byte
+	Rev   Rev
+}
+
+// Store is the seam. All methods may be called at once from many goroutines.
+// A Store does not keep or change the slices that it is given after it returned.
+type Store interface {
+	// Get returns the record at path, or ErrNotFound. It sees every commit that
+	// was acknowledged before it was called.
+	Get(ctx context.Context, path string) (Record, error)
+
+	// List returns records whose path starts with prefix and sorts (by bytes)
+	// after the path after, in order, at most limit of them (limit > 0).
+	// after may be "". Values are left out (nil) with keysOnly.
+	List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]Record, error)
+
+	// Commit applies the batch and returns its revision once it is durable.
+	// A failed condition is a *Conflict and changes nothing. Any other error
+	// leaves open whether the batch was applied, unless it is ErrClosed,
+	// ErrInvalid or ErrReadOnly.
+	Commit(ctx context.Context, b Batch) (Rev, error)
+
+	// Watch sends the events of every commit after the revision from, in order,
+	// one slice a commit, until ctx ends; then the channel is closed. A
+	// channel that closes before ctx ends has lost track (the watcher was too
+	// slow, or from is too old): the watcher must read anew.
+	Watch(ctx context.Context, from Rev) (<-chan []Event, error)
+
+	// Rev is the revision of the newest acknowledged commit.
+	Rev(ctx context.Context) (Rev, error)
+
+	// Close waits for what runs and closes. Later calls return ErrClosed.
+	Close() error
+}
+
+// What a Store refuses with, beside *Conflict.
+var (
+	ErrNotFound = errors.New("store: no record at this path")
+	ErrClosed   = errors.New("store: closed")
+	ErrInvalid  = errors.New("store: the batch is malformed or too large")
+	// ErrReadOnly follows a failed sync for good: the kernel may have dropped the
+	// pages, so nothing that this process writes can be trusted until the
+	// file is opened anew. Reads go on.
+	ErrReadOnly = errors.New("store: read-only since a write could not be made durable")
+)
+
+// A Conflict names a condition that did not hold.
+type Conflict struct {
+	Path string
+	Want Rev
+	Have Rev
+}
+
+// Error implements error.
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("store: %s is at revision %d, not %d", c.Path, c.Have, c.Want)
+}
+
+// Check validates a batch against the bounds and rules above; implementations
+// call it first.
+func (b Batch) Check() error {
+	if n := len(b.If) + len(b.Put) + len(b.Delete); n == 0 || n > MaxBatch {
+		return ErrInvalid
+	}
+	written := make(map[string]struct{}, len(b.Put)+len(b.Delete))
+	for _, p := range b.Put {
+		if _, twice := written[p.Path]; twice || !validPath(p.Path) || len(p.Value) == 0 || len(p.Value) > MaxValue {
+			return ErrInvalid
+		}
+		written[p.Path] = struct{}{}
+	}
+	for _, path := range b.Delete {
+		if _, twice := written[path]; twice || !validPath(path) {
+			return ErrInvalid
+		}
+		written[path] = struct{}{}
+	}
+	for _, c := range b.If {
+		if !validPath(c.Path) {
+			return ErrInvalid
+		}
+	}
+	return nil
+}
+
+func validPath(p string) bool { return len(p) > 0 && len(p) <= MaxPath }
