@@ -1,0 +1,106 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// membersName is the variable that describes the members of a structure.
+func (e *emitter) membersName(s *shape) string { return lowerFirst(e.typeName(s)) + "Members" }
+
+func (e *emitter) operations() {
+	e.table()
+	e.lookup()
+	for _, s := range e.Shapes {
+		if s.Type == "structure" && s.Status == 0 && (e.decoded[s] || e.isOutput(s)) {
+			e.memberTable(s)
+		}
+	}
+	for _, op := range e.Operations {
+		e.accessors(op)
+	}
+}
+
+func (e *emitter) isOutput(s *shape) bool {
+	return slices.ContainsFunc(e.Operations, func(op operation) bool { return op.Output == s.Name })
+}
+
+func (e *emitter) table() {
+	e.p("\nvar operations = []*Operation{")
+	for _, op := range e.Operations {
+		e.p("{")
+		e.p("Name: %q,", op.Name)
+		e.p("Errors: []fault.Code{%s},", strings.Join(op.Errors, ", "))
+		e.p("Members: %s,", e.membersName(e.byName[op.Input]))
+		e.p("Output: %s,", e.outputKind(op))
+		if op.Output != "" {
+			e.p("OutputMembers: %s,", e.membersName(e.byName[op.Output]))
+		}
+		for _, name := range []string{"DryRun", "GrantTokens", "Recipient", "Policy"} {
+			if e.member(op.Input+"."+name) != nil {
+				e.p("%s: true,", name)
+			}
+		}
+		e.p("New: func() Input { return new(%sInput) },", op.Name)
+		e.p("},")
+	}
+	e.p("}")
+}
+
+func (e *emitter) outputKind(op operation) string {
+	switch s := e.byName[op.Output]; {
+	case s == nil:
+		return "NoOutput"
+	case len(s.Members) == 0:
+		return "EmptyOutput"
+	default:
+		return "StructOutput"
+	}
+}
+
+func (e *emitter) lookup() {
+	e.p("\n// Lookup finds an operation by its name.")
+	e.p("func Lookup(name string) (*Operation, bool) {\nswitch name {")
+	for i, op := range e.Operations {
+		e.p("case %q:\nreturn operations[%d], true", op.Name, i)
+	}
+	e.p("}\nreturn nil, false\n}")
+}
+
+func (e *emitter) memberTable(s *shape) {
+	e.p("\nvar %s = []Member{", e.membersName(s))
+	for _, t := range s.Members {
+		facts := []string{"Name: \"" + t.Name + "\"", "Kind: " + kind(e.shapeOf(t))}
+		if required(s, t) {
+			facts = append(facts, "Required: true")
+		}
+		if e.hides(t) {
+			facts = append(facts, "Sensitive: true")
+		}
+		if t.ciphertext {
+			facts = append(facts, "Ciphertext: true")
+		}
+		e.p("{%s},", strings.Join(facts, ", "))
+	}
+	e.p("}")
+}
+
+func kind(s *shape) string {
+	if len(s.Enum) > 0 {
+		return "KindEnum"
+	}
+	return "Kind" + strings.ToUpper(s.Type[:1]) + s.Type[1:]
+}
+
+func (e *emitter) accessors(op operation) {
+	for _, a := range []struct{ member, method, typ string }{
+		{"DryRun", "DryRunMember", "bool"},
+		{"GrantTokens", "GrantTokenMembers", "[]string"},
+		{"Recipient", "RecipientMember", "*RecipientInfo"},
+	} {
+		if e.member(op.Input+"."+a.member) != nil {
+			e.p("\n// %s gives the member %s.", a.method, a.member)
+			e.p("func (in *%sInput) %s() %s { return in.%s }", op.Name, a.method, a.typ, a.member)
+		}
+	}
+}
