@@ -65,9 +65,17 @@ const (
 // nothing more is read. The methods that read a value report whether there was
 // one: false on null and on error.
 type reader struct {
-	d   *jsontext.Decoder
-	err error
+	d     *jsontext.Decoder
+	err   error
+	parts int // members and items so far
 }
+
+// What a request may hold, far more than any good one does. The decoder's own
+// limit on depth is 10,000.
+const (
+	maxDepth = 32
+	maxParts = 1024
+)
 
 // document begins the outermost object, which may not be null.
 func (r *reader) document() bool {
@@ -109,7 +117,14 @@ func (r *reader) more() bool {
 		}
 		return false
 	}
-	return true
+	return r.count()
+}
+
+func (r *reader) count() bool {
+	if r.parts++; r.parts > maxParts {
+		r.err = refused("more than %d members and items", maxParts)
+	}
+	return r.err == nil
 }
 
 // name reads the name of a member. It is valid until the next read.
@@ -123,15 +138,32 @@ func (r *reader) name() []byte {
 	return text
 }
 
+// skip passes over the value of an unknown member, keeping the limits.
 func (r *reader) skip() {
-	if r.err == nil && r.d.SkipValue() != nil {
-		r.err = malformed(r.d)
+	for outer := r.d.StackDepth(); r.err == nil; {
+		if _, err := r.d.ReadToken(); err != nil {
+			r.err = malformed(r.d)
+			return
+		}
+		switch depth := r.d.StackDepth(); {
+		case depth == outer:
+			return
+		case depth > maxDepth:
+			r.err = refused("more than %d levels", maxDepth)
+		default:
+			r.count()
+		}
 	}
 }
 
 // scalar reads a value of one of two kinds.
 func (r *reader) scalar(kind, or jsontext.Kind, target string) (jsontext.Value, bool) {
 	if r.err != nil {
+		return nil, false
+	}
+	// Objects and lists are refused unread, however deep they are.
+	if k := r.d.PeekKind(); k == '{' || k == '[' {
+		r.mismatch(k, target)
 		return nil, false
 	}
 	v, err := r.d.ReadValue()
@@ -349,6 +381,10 @@ func kindName(k jsontext.Kind) string {
 // malformed is the refusal of what is not JSON. The decoder's own error stays
 // out of it and out of the log: it may quote the input, which may be secret.
 func malformed(d *jsontext.Decoder) error {
-	where := fmt.Errorf("malformed JSON after byte %d", d.InputOffset())
-	return fault.New(SerializationException, "").Because(where)
+	return refused("malformed after byte %d", d.InputOffset())
+}
+
+// refused says why to the log alone.
+func refused(format string, n any) error {
+	return fault.New(SerializationException, "").Because(fmt.Errorf("request body: "+format, n))
 }

@@ -438,8 +438,10 @@ func (out *GetKeyLastUsageOutput) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the object, without the members that are absent.
 func (out *GetKeyPolicyOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
-	dst = append(dst, `"Policy":`...)
-	dst = append(appendString(dst, out.Policy), ',')
+	if out.Policy != "" {
+		dst = append(dst, `"Policy":`...)
+		dst = append(appendString(dst, out.Policy), ',')
+	}
 	if out.PolicyName != "" {
 		dst = append(dst, `"PolicyName":`...)
 		dst = append(appendString(dst, out.PolicyName), ',')

@@ -607,7 +607,7 @@ func (in *GetKeyPolicyInput) Has(member string) bool {
 
 // GetKeyPolicyOutput is the answer of GetKeyPolicy.
 type GetKeyPolicyOutput struct {
-	Policy     string // always written
+	Policy     string
 	PolicyName string
 }
 

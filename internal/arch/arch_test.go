@@ -1,0 +1,152 @@
+// Package arch holds the walls of the house: who may import whom.
+package arch
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// DO NOT CHANGE THESE LINES TO FIX A BUILD.
+//
+// "a < b" reads "b may import a". What is not shown is forbidden. A new line
+// is a change of the plan (docs/architecture.md) and wants the same care: ask
+// first whether the code stands in the wrong room.
+//
+// Tests are free, except that nothing outside its own folder, cmd, trenttest
+// and test kits names a concrete store or root.
+const walls = `
+NONE                                                        < secret, fault, arn, store, config
+secret, fault                                               < api
+secret                                                      < root
+arn, fault                                                  < iam
+api, arn, fault, iam                                        < key
+api, secret, fault                                          < wire, crypt
+iam, secret, fault                                          < sigv4
+iam, key, fault, arn                                        < authz
+secret, root                                                < seal
+store, seal, key, iam, crypt, authz, api, arn, fault, secret < keyring
+store, seal, sigv4, iam, arn, secret, fault                 < identity
+NONE                                                        < audit
+api, arn, key, iam, crypt, keyring, secret, fault           < action
+iam, authz, keyring, key, wire, api, audit, action, arn, fault < pipeline
+pipeline, sigv4, iam, fault                                 < httpd
+store                                                       < store/bolt, store/storetest
+root, secret                                                < root/file, root/roottest
+`
+
+// These may import anything of the house.
+var unbounded = []string{"trent/cmd/trent", "trent/trenttest", "trent/internal/server"}
+
+// forbidden names standard packages that pure rooms must do without: they take
+// time, randomness of the world and I/O as arguments, or not at all.
+var forbidden = map[string][]string{
+	"crypt": {"net/http", "net", "os", "trent/internal/store"},
+	"key":   {"net/http", "net", "os", "trent/internal/store"},
+	"iam":   {"net/http", "net", "os", "trent/internal/store"},
+	"arn":   {"net/http", "net", "os"},
+	"authz": {"net/http", "net", "os", "trent/internal/store"},
+	"wire":  {"net/http", "os"},
+}
+
+// cryptographers are the rooms in which a cryptographic package may appear.
+var cryptographers = []string{"crypt", "recipient", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring"}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestWalls(t *testing.T) {
+	may := parseWalls(t, walls)
+	for _, p := range listPackages(t) {
+		room, internal := strings.CutPrefix(p.ImportPath, "trent/internal/")
+		if slices.Contains(unbounded, p.ImportPath) || strings.HasPrefix(room, "api/gen") || !internal {
+			continue
+		}
+		allowed, known := may[room]
+		if !known && room != "arch" {
+			t.Errorf("package %s stands in no line of the walls: which room is it?", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			checkImport(t, room, allowed, imp)
+		}
+	}
+}
+
+func checkImport(t *testing.T, room string, allowed []string, imp string) {
+	t.Helper()
+	if other, ours := strings.CutPrefix(imp, "trent/internal/"); ours {
+		if !slices.Contains(allowed, other) {
+			t.Errorf("%s imports %s: there is a wall between them", room, other)
+		}
+		return
+	}
+	if strings.HasPrefix(imp, "trent/") {
+		t.Errorf("%s imports %s, which is outside the house", room, imp)
+	}
+	if slices.Contains(forbidden[room], imp) {
+		t.Errorf("%s imports %s: this room is pure", room, imp)
+	}
+	if (imp == "crypto" || strings.HasPrefix(imp, "crypto/")) && !slices.Contains(cryptographers, room) {
+		t.Errorf("%s imports %s: cryptography has rooms of its own", room, imp)
+	}
+}
+
+// TestUnboundedAreFew keeps the list above from growing into a hole.
+func TestUnboundedAreFew(t *testing.T) {
+	if len(unbounded) > 3 {
+		t.Errorf("%d packages may import anything", len(unbounded))
+	}
+}
+
+func parseWalls(t *testing.T, text string) map[string][]string {
+	may := make(map[string][]string)
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		left, right, ok := strings.Cut(line, "<")
+		if !ok {
+			t.Fatalf("no < in %q", line)
+		}
+		for _, room := range names(right) {
+			may[room] = append(may[room], names(left)...)
+		}
+	}
+	return may
+}
+
+func names(list string) []string {
+	var out []string
+	for _, n := range strings.Split(list, ",") {
+		if n = strings.TrimSpace(n); n != "" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func listPackages(t *testing.T) []goPackage {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "trent/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}

@@ -1,0 +1,96 @@
+package key
+
+import (
+	"time"
+
+	"trent/internal/api"
+	"trent/internal/fault"
+)
+
+// State is a function of the record and the clock: a date that has passed acts
+// at that instant, whether or not anything has swept since.
+func (r *Record) State(now time.Time) api.KeyState {
+	switch {
+	case !r.DeletionDate.IsZero():
+		return api.KeyStatePendingDeletion
+	case len(r.Materials) == 0:
+		return api.KeyStatePendingImport
+	case !r.Enabled:
+		return api.KeyStateDisabled
+	}
+	return api.KeyStateEnabled
+}
+
+// Gone reports whether the key's deletion date has passed. A key that is gone
+// does not exist, for anyone, though its record may still await the sweeper.
+func (r *Record) Gone(now time.Time) bool {
+	return !r.DeletionDate.IsZero() && !now.Before(r.DeletionDate)
+}
+
+// A StateRule says in which states an action may meet a key. Each is a row of
+// the published table (testdata/keystates.txt), and names its refusals.
+type StateRule int
+
+// The rules.
+const (
+	AnyState     StateRule = iota // reads, policies, deleting an alias
+	Usable                        // cryptography
+	NotDeleting                   // tags, description, new aliases
+	Manageable                    // enable, disable
+	Schedulable                   // schedule a deletion
+	DeletingOnly                  // cancel a deletion
+	NewTarget                     // the key that an alias is moved to
+)
+
+// Check refuses with the text of the table, or returns nil.
+func (rule StateRule) Check(r *Record, now time.Time) error {
+	switch state := r.State(now); rule {
+	case Usable:
+		return usable(r, state)
+	case NotDeleting, Schedulable:
+		return notDeleting(r, state, longPending)
+	case NewTarget:
+		return notDeleting(r, state, shortPending)
+	case Manageable:
+		if state == api.KeyStatePendingImport {
+			return invalidState(r, "is pending import.")
+		}
+		return notDeleting(r, state, longPending)
+	case DeletingOnly:
+		if state != api.KeyStatePendingDeletion {
+			return invalidState(r, "is not pending deletion (or pending replica deletion).")
+		}
+	}
+	return nil
+}
+
+// The guide's text, and the shorter one that was measured where a key is used.
+const (
+	longPending  = "is pending deletion (or pending replica deletion)."
+	shortPending = "is pending deletion."
+)
+
+func usable(r *Record, state api.KeyState) error {
+	switch state {
+	case api.KeyStateEnabled:
+		return nil
+	case api.KeyStateDisabled:
+		return fault.New(api.DisabledException, r.ARN+" is disabled.")
+	case api.KeyStatePendingDeletion:
+		return invalidState(r, shortPending)
+	case api.KeyStatePendingImport:
+		return invalidState(r, "is pending import.")
+	}
+	return invalidState(r, "is unavailable.")
+}
+
+func notDeleting(r *Record, state api.KeyState, text string) error {
+	if state == api.KeyStatePendingDeletion {
+		return invalidState(r, text)
+	}
+	return nil
+}
+
+func invalidState(r *Record, text string) error {
+	return fault.New(api.KMSInvalidStateException, r.ARN+" "+text)
+}

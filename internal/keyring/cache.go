@@ -1,0 +1,97 @@
+package keyring
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+const shards = 64
+
+// cache keeps immutable values by key, up to a bound. It is filled by loads
+// from the store and kept true by set and drop, which every commit calls before
+// it is acknowledged.
+//
+// The danger is a load that reads the store just before a commit and arrives
+// here just after it: it would bury the new value under the old one. So each
+// shard counts its changes, and a load is kept only if none happened while it
+// was away. Nothing is held while the store is read.
+type cache[K comparable, V any] struct {
+	seed   maphash.Seed
+	shards [shards]shard[K, V]
+	bound  int // entries in one shard
+}
+
+type shard[K comparable, V any] struct {
+	mu      sync.RWMutex
+	entries map[K]V
+	changes uint64
+}
+
+// newCache makes a cache of at most about bound entries.
+func newCache[K comparable, V any](bound int) *cache[K, V] {
+	c := &cache[K, V]{seed: maphash.MakeSeed(), bound: max(1, bound/shards)}
+	for i := range c.shards {
+		c.shards[i].entries = make(map[K]V)
+	}
+	return c
+}
+
+func (c *cache[K, V]) shard(k K) *shard[K, V] {
+	return &c.shards[maphash.Comparable(c.seed, k)%shards]
+}
+
+// load returns the value of k, from fetch if it is not here. A failed fetch is
+// not remembered.
+func (c *cache[K, V]) load(k K, fetch func() (V, error)) (V, error) {
+	s := c.shard(k)
+	s.mu.RLock()
+	v, ok := s.entries[k]
+	seen := s.changes
+	s.mu.RUnlock()
+	if ok {
+		return v, nil
+	}
+	v, err := fetch()
+	if err != nil {
+		return v, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changes == seen {
+		if other, ok := s.entries[k]; ok {
+			return other, nil // loaded twice at once: one value for all
+		}
+		s.add(k, v, c.bound)
+	}
+	return v, nil
+}
+
+// set puts what has just been committed.
+func (c *cache[K, V]) set(k K, v V) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	s.add(k, v, c.bound)
+}
+
+// drop forgets what has just been deleted, or may have changed.
+func (c *cache[K, V]) drop(k K) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	delete(s.entries, k)
+}
+
+// add makes room by dropping any other entry: Go's maps start their iteration
+// anywhere, which is random replacement at no cost in bookkeeping on a hit.
+func (s *shard[K, V]) add(k K, v V, bound int) {
+	if _, ok := s.entries[k]; !ok && len(s.entries) >= bound {
+		for victim := range s.entries {
+			delete(s.entries, victim)
+			break
+		}
+	}
+	s.entries[k] = v
+}

@@ -1,0 +1,199 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"trent/internal/api"
+	"trent/internal/arn"
+	"trent/internal/crypt"
+	"trent/internal/fault"
+	"trent/internal/key"
+	"trent/internal/secret"
+	"trent/internal/store"
+)
+
+// A Change is something that an action wishes to be so. Actions only note
+// their wishes; the pipeline commits all of one request at once, or none.
+type Change interface {
+	// add puts the change into the batch: its condition and its writes.
+	add(r *Ring, b *store.Batch) error
+	// settle makes the caches say what the store has said yes to.
+	settle(r *Ring, rev store.Rev)
+}
+
+// PutKey makes Now the record of a key; Was is what it was read as, or nil for
+// a new key. The commit fails if the stored record is not Was any more.
+type PutKey struct{ Was, Now *key.Record }
+
+// PutMaterial adds a material of a key. Commit takes ownership of it.
+type PutMaterial struct {
+	Key      *key.Record
+	ID       crypt.MaterialID
+	Material secret.Bytes
+}
+
+// PutAlias makes Now an alias; Was is what it was, or nil for a new one.
+type PutAlias struct{ Was, Now *key.Alias }
+
+// DeleteAlias removes an alias.
+type DeleteAlias struct{ Was *key.Alias }
+
+// ErrLostRace says that a record was changed by another between being read and
+// being written. The whole request is to be walked again.
+var ErrLostRace = errors.New("keyring: the record has changed since it was read")
+
+// Commit makes all changes durable, or none. It returns after the caches of
+// this process show them, so whoever got the answer reads what it wrote.
+// seen, if not nil, is remembered with them (see Replay).
+func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) error {
+	var b store.Batch
+	for _, c := range changes {
+		if err := c.add(r, &b); err != nil {
+			return err
+		}
+	}
+	if seen != nil {
+		if err := seen.add(r, &b); err != nil {
+			return err
+		}
+	}
+	if len(b.Put) == 0 && len(b.Delete) == 0 {
+		return nil
+	}
+	rev, err := r.store.Commit(ctx, b)
+	if err != nil {
+		r.forget(changes)
+		if _, lost := errors.AsType[*store.Conflict](err); lost {
+			return ErrLostRace
+		}
+		return fault.New(fault.Internal, "").Because(fmt.Errorf("commit: %w", err))
+	}
+	for _, c := range changes {
+		c.settle(r, rev)
+	}
+	return nil
+}
+
+// forget drops whatever a failed commit touched: it may have been applied all
+// the same, and a conflict says that the cache was behind.
+func (r *Ring) forget(changes []Change) {
+	for _, c := range changes {
+		switch c := c.(type) {
+		case PutKey:
+			r.records.drop(placeOf(c.Now))
+		case PutMaterial:
+			r.materials.drop(c.ID)
+		case PutAlias:
+			r.aliases.drop(placeOfAlias(c.Now))
+		case DeleteAlias:
+			r.aliases.drop(placeOfAlias(c.Was))
+		}
+	}
+}
+
+func (c PutKey) add(r *Ring, b *store.Batch) error {
+	path := placeOf(c.Now).keyPath()
+	content, err := r.encodeRecord(c.Now)
+	if err != nil {
+		return err
+	}
+	sealed, err := r.seal.Seal(path, content)
+	if err != nil {
+		return err
+	}
+	cond := store.Condition{Path: path}
+	if c.Was != nil {
+		cond.Rev = store.Rev(c.Was.Rev)
+	}
+	b.If = append(b.If, cond)
+	b.Put = append(b.Put, store.Put{Path: path, Value: sealed})
+	return c.reschedule(b)
+}
+
+// reschedule keeps the index of due deletions in step with the record.
+func (c PutKey) reschedule(b *store.Batch) error {
+	var was string
+	if c.Was != nil && !c.Was.DeletionDate.IsZero() {
+		was = duePath(c.Was)
+	}
+	var now string
+	if !c.Now.DeletionDate.IsZero() {
+		now = duePath(c.Now)
+	}
+	if was == now {
+		return nil
+	}
+	if was != "" {
+		b.Delete = append(b.Delete, was)
+	}
+	if now != "" {
+		b.Put = append(b.Put, store.Put{Path: now, Value: []byte{recordVersion}})
+	}
+	return nil
+}
+
+func (c PutKey) settle(r *Ring, rev store.Rev) {
+	now := *c.Now
+	now.Rev = uint64(rev)
+	now.Policy = r.policies.compiled(now.Policy.Source)
+	r.records.set(placeOf(&now), &now)
+}
+
+func (c PutMaterial) add(r *Ring, b *store.Batch) error {
+	v, err := r.encodeMaterial(c.Key, c.ID, c.Material)
+	if err != nil {
+		return err
+	}
+	path := materialPath(c.ID)
+	b.If = append(b.If, store.Condition{Path: path})
+	b.Put = append(b.Put, store.Put{Path: path, Value: v})
+	return nil
+}
+
+// settle does not cache the material: a new key may never be used here.
+func (c PutMaterial) settle(r *Ring, _ store.Rev) { r.materials.drop(c.ID) }
+
+func (c PutAlias) add(r *Ring, b *store.Batch) error {
+	path := placeOfAlias(c.Now).aliasPath()
+	content, err := encode(encodedAlias{c.Now.TargetID, milliseconds(c.Now.Created), milliseconds(c.Now.Updated)})
+	if err != nil {
+		return err
+	}
+	sealed, err := r.seal.Seal(path, content)
+	if err != nil {
+		return err
+	}
+	cond := store.Condition{Path: path}
+	if c.Was != nil {
+		cond.Rev = store.Rev(c.Was.Rev)
+	}
+	b.If = append(b.If, cond)
+	b.Put = append(b.Put, store.Put{Path: path, Value: sealed})
+	return nil
+}
+
+func (c PutAlias) settle(r *Ring, rev store.Rev) {
+	now := *c.Now
+	now.Rev = uint64(rev)
+	r.aliases.set(placeOfAlias(&now), &now)
+}
+
+func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
+	path := placeOfAlias(c.Was).aliasPath()
+	b.If = append(b.If, store.Condition{Path: path, Rev: store.Rev(c.Was.Rev)})
+	b.Delete = append(b.Delete, path)
+	return nil
+}
+
+func (c DeleteAlias) settle(r *Ring, _ store.Rev) { r.aliases.drop(placeOfAlias(c.Was)) }
+
+func placeOf(rec *key.Record) recordKey { return recordKey{rec.Account, rec.Region, rec.ID} }
+
+func placeOfAlias(a *key.Alias) recordKey { return recordKey{a.Account, a.Region, a.Name} }
+
+// AliasExists is the refusal of CreateAlias for a name that is taken.
+func AliasExists(a *key.Alias) error {
+	return fault.New(api.AlreadyExistsException, "An alias with the name "+arn.Alias(a.Partition, a.Region, a.Account, a.Name)+" already exists")
+}

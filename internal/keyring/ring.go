@@ -1,0 +1,268 @@
+// Package keyring is the one way to keys: it finds them, opens them for whoever
+// holds a permit, and commits changes. It keeps them sealed in a store, with a
+// cache in front that is never ahead of the store nor behind what this process
+// has acknowledged.
+//
+// A key is met at two depths. Find gives its record: immutable, at one
+// revision, without material. Open gives what encrypts, for a Permit on exactly
+// that record. docs/spec/records.md has the paths and the encoding.
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"trent/internal/api"
+	"trent/internal/arn"
+	"trent/internal/authz"
+	"trent/internal/crypt"
+	"trent/internal/fault"
+	"trent/internal/key"
+	"trent/internal/seal"
+	"trent/internal/secret"
+	"trent/internal/store"
+)
+
+// Options of a Ring.
+type Options struct {
+	Partition string // of all ARNs: aws, aws-cn, aws-us-gov
+	// CacheKeys bounds the keys, and separately the materials and the aliases,
+	// that are kept unsealed in memory. About 700 bytes each.
+	CacheKeys int
+}
+
+// A Ring is all keys of a store. It may be used by many goroutines.
+type Ring struct {
+	store     store.Store
+	seal      *seal.Sealer
+	partition string
+	markers   *markerBox
+	policies  *policies
+
+	records   *cache[recordKey, *key.Record]
+	aliases   *cache[recordKey, *key.Alias]
+	materials *cache[crypt.MaterialID, *material]
+}
+
+// recordKey addresses a key by its id, or an alias by its name.
+type recordKey struct{ account, region, name string }
+
+// Where is the account and the Region that short references mean.
+type Where struct{ Account, Region string }
+
+// New makes a ring over a store that s unseals.
+func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
+	markers, err := newMarkerBox(s)
+	if err != nil {
+		return nil, err
+	}
+	return &Ring{
+		store: st, seal: s, partition: o.Partition, markers: markers, policies: newPolicies(),
+		records:   newCache[recordKey, *key.Record](o.CacheKeys),
+		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys),
+		materials: newCache[crypt.MaterialID, *material](o.CacheKeys),
+	}, nil
+}
+
+// Partition is the partition of all ARNs.
+func (r *Ring) Partition() string { return r.partition }
+
+// Find resolves a reference to the record that it means now. Its refusals are
+// those of the API for a key that is not there; whether the caller may learn
+// that is for the pipeline to say.
+func (r *Ring) Find(ctx context.Context, ref arn.Ref, here Where, now time.Time) (*key.Record, error) {
+	at, err := r.locate(ref, here)
+	if err != nil {
+		return nil, err
+	}
+	if ref.IsAlias() {
+		alias, err := r.alias(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		at.name = alias.TargetID
+	}
+	rec, err := r.record(ctx, at)
+	if err == nil && rec.Gone(now) {
+		err = errNoRecord
+	}
+	if errors.Is(err, errNoRecord) {
+		if ref.IsAlias() {
+			return nil, r.noAlias(recordKey{at.account, at.region, ref.Name})
+		}
+		return nil, fault.Newf(api.NotFoundException, "Key '%s' does not exist", arn.Key(r.partition, at.region, at.account, at.name))
+	}
+	return rec, err
+}
+
+// FindAlias resolves an alias name or ARN to the alias itself.
+func (r *Ring) FindAlias(ctx context.Context, ref arn.Ref, here Where) (*key.Alias, error) {
+	at, err := r.locate(ref, here)
+	if err != nil {
+		return nil, err
+	}
+	return r.alias(ctx, at)
+}
+
+// FindByMaterial finds the key, in this Region, that a ciphertext names in its
+// header. The refusal is the same whatever is missing: the header is a hint
+// from outside.
+func (r *Ring) FindByMaterial(ctx context.Context, id crypt.MaterialID, region string, now time.Time) (*key.Record, error) {
+	m, err := r.material(ctx, id)
+	if errors.Is(err, errNoRecord) {
+		return nil, errNoRecord
+	} else if err != nil {
+		return nil, err
+	}
+	rec, err := r.record(ctx, recordKey{m.account, region, m.keyID})
+	if err == nil && (rec.Gone(now) || !rec.Has(id)) {
+		return nil, errNoRecord
+	}
+	return rec, err
+}
+
+// IsAbsent reports whether err says that nothing was found by FindByMaterial.
+func IsAbsent(err error) bool { return errors.Is(err, errNoRecord) }
+
+// Open gives the key of one material of rec. It wants a permit for exactly this
+// record, so nothing is unsealed before it has been allowed.
+func (r *Ring) Open(ctx context.Context, permit authz.Permit, rec *key.Record, id crypt.MaterialID) (*crypt.Symmetric, error) {
+	if !permit.Allows(rec) || !rec.Has(id) {
+		return nil, fault.New(fault.Internal, "").Because(errors.New("keyring: open without a permit for this key and material"))
+	}
+	m, err := r.material(ctx, id)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	if k := m.opened.Load(); k != nil {
+		return k, nil
+	}
+	return r.unseal(ctx, m, rec)
+}
+
+// locate turns a reference into the place of a key or an alias.
+func (r *Ring) locate(ref arn.Ref, here Where) (recordKey, error) {
+	switch ref.Kind {
+	case arn.KeyID, arn.AliasName:
+		return recordKey{here.Account, here.Region, canonical(ref)}, nil
+	case arn.KeyARN, arn.AliasARN:
+		if ref.Partition == r.partition {
+			if ref.Region != here.Region {
+				return recordKey{}, fault.New(api.NotFoundException, "Invalid arn "+ref.Region)
+			}
+			return recordKey{ref.Account, ref.Region, canonical(ref)}, nil
+		}
+	}
+	if ref.Account != "" {
+		if ref.Region != here.Region {
+			return recordKey{}, fault.New(api.NotFoundException, "Invalid arn "+ref.Region)
+		}
+		return recordKey{}, fault.New(api.NotFoundException, "Invalid keyId "+ref.Name)
+	}
+	return recordKey{}, fault.Newf(api.NotFoundException, "Invalid keyId '%s'", ref.Raw)
+}
+
+// canonical folds key ids, which the service takes in either case; alias names
+// are taken as they are.
+func canonical(ref arn.Ref) string {
+	if ref.IsAlias() {
+		return ref.Name
+	}
+	return lower(ref.Name)
+}
+
+// lower is ASCII lower case without a copy where there is nothing to change.
+func lower(s string) string {
+	for i := range len(s) {
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			b := []byte(s)
+			for i, c := range b {
+				if c >= 'A' && c <= 'Z' {
+					b[i] = c + 'a' - 'A'
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+func (r *Ring) alias(ctx context.Context, at recordKey) (*key.Alias, error) {
+	a, err := r.aliases.load(at, func() (*key.Alias, error) { return r.readAlias(ctx, at) })
+	if errors.Is(err, errNoRecord) {
+		return nil, r.noAlias(at)
+	}
+	return a, unavailable(ctx, err)
+}
+
+func (r *Ring) noAlias(at recordKey) error {
+	return fault.Newf(api.NotFoundException, "Alias %s is not found.", arn.Alias(r.partition, at.region, at.account, at.name))
+}
+
+func (r *Ring) record(ctx context.Context, at recordKey) (*key.Record, error) {
+	rec, err := r.records.load(at, func() (*key.Record, error) { return r.readRecord(ctx, at) })
+	return rec, unavailable(ctx, err)
+}
+
+// errNoRecord says that a well-formed path has nothing at it.
+var errNoRecord = errors.New("keyring: no such record")
+
+// unavailable turns what a store or a seal fails with into what a client may
+// retry. A record that is not authentic is an incident, not an outage.
+func unavailable(ctx context.Context, err error) error {
+	switch {
+	case err == nil, errors.Is(err, errNoRecord):
+		return err
+	case errors.Is(err, seal.ErrUnreadable):
+		return fault.New(fault.Internal, "").Because(err)
+	case ctx.Err() != nil:
+		return fault.New(api.DependencyTimeoutException, "The system timed out while trying to fulfill the request.").Because(err)
+	}
+	if f := fault.From(err); f.Code != fault.Internal {
+		return f
+	}
+	return fault.New(api.KeyUnavailableException, "The key is not available at the moment.").Because(err)
+}
+
+// read fetches and unseals one record.
+func (r *Ring) read(ctx context.Context, path string) ([]byte, store.Rev, error) {
+	rec, err := r.store.Get(ctx, path)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, 0, errNoRecord
+	} else if err != nil {
+		return nil, 0, fmt.Errorf("read %s: %w", path, err)
+	}
+	content, err := r.seal.Open(path, rec.Value)
+	if err != nil {
+		return nil, 0, fmt.Errorf("unseal %s: %w", path, err)
+	}
+	return content, rec.Rev, nil
+}
+
+func (r *Ring) readRecord(ctx context.Context, at recordKey) (*key.Record, error) {
+	content, rev, err := r.read(ctx, at.keyPath())
+	if err != nil {
+		return nil, err
+	}
+	return r.decodeRecord(at, content, rev)
+}
+
+func (r *Ring) readAlias(ctx context.Context, at recordKey) (*key.Alias, error) {
+	content, rev, err := r.read(ctx, at.aliasPath())
+	if err != nil {
+		return nil, err
+	}
+	return r.decodeAlias(at, content, rev)
+}
+
+// Cluster is the id under which ciphertexts of this store are bound to it.
+func (r *Ring) cluster() crypt.ClusterID { return crypt.ClusterID(r.seal.Cluster()) }
+
+// NewKeyMaterial draws material for a new key and names it.
+func NewKeyMaterial(keyID string) (crypt.MaterialID, secret.Bytes, error) {
+	m := crypt.NewMaterial()
+	id, err := crypt.MaterialIDOf(keyID, m)
+	return id, m, err
+}

@@ -1,0 +1,122 @@
+// Package seal keeps records readable to us alone while they lie in a store
+// that we do not trust. Every record is sealed under a key of its own, derived
+// from a root key and the record's path, with the path and the cluster bound
+// to it: a record that was altered, moved to another path, or brought from
+// another cluster does not open. docs/spec/sealed-record.md has the format.
+//
+// What this cannot see is a record that was deleted or put back to an older
+// version; docs/threat-model.md says where that is caught.
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"trent/internal/secret"
+)
+
+// The layout of a sealed record, version 1, in bytes: version(1) ‖ root key
+// id(4) ‖ GCM nonce(12) ‖ ciphertext ‖ tag(16).
+const (
+	sealVersion = 1
+	headerSize  = 1 + 4
+
+	// Overhead is what a sealed record is longer than its content, in bytes.
+	Overhead = headerSize + 12 + 16
+)
+
+const labelRecord = "trent sealed record v1\x00"
+
+// ErrUnreadable is every failure to open a record: altered, moved, foreign, or
+// sealed under a root key that this store does not have.
+var ErrUnreadable = errors.New("seal: the record is not authentic")
+
+// A ClusterID tells one store from another.
+type ClusterID [16]byte
+
+// A Sealer seals and opens records under the root keys of one store. It is
+// immutable and may be used by many goroutines.
+type Sealer struct {
+	cluster ClusterID
+	keys    map[uint32]secret.Bytes
+	current uint32
+}
+
+// Cluster is the id of the store that the sealer belongs to.
+func (s *Sealer) Cluster() ClusterID { return s.cluster }
+
+// Seal encrypts content for one path.
+func (s *Sealer) Seal(path string, content []byte) ([]byte, error) {
+	aead, err := s.aead(s.current, path)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, headerSize, len(content)+Overhead)
+	out[0] = sealVersion
+	binary.BigEndian.PutUint32(out[1:], s.current)
+	return aead.Seal(out, nil, content, s.associatedData(out, path)), nil
+}
+
+// Open decrypts what Seal made for the same path.
+func (s *Sealer) Open(path string, sealed []byte) ([]byte, error) {
+	if len(sealed) < Overhead || sealed[0] != sealVersion {
+		return nil, ErrUnreadable
+	}
+	header := sealed[:headerSize:headerSize]
+	aead, err := s.aead(binary.BigEndian.Uint32(header[1:]), path)
+	if err != nil {
+		return nil, err
+	}
+	content, err := aead.Open(nil, nil, sealed[headerSize:], s.associatedData(header, path))
+	if err != nil {
+		return nil, ErrUnreadable
+	}
+	return content, nil
+}
+
+// Derive makes a key for another purpose from the current root key, such as
+// the one that keeps pagination markers from being forged. Purposes are
+// constants of the callers.
+func (s *Sealer) Derive(purpose string) (secret.Bytes, error) {
+	b, err := hkdf.Expand(sha256.New, s.keys[s.current].Expose(), "trent purpose v1\x00"+string(s.cluster[:])+purpose, 32)
+	if err != nil {
+		return secret.Bytes{}, fmt.Errorf("seal: derive: %w", err)
+	}
+	return secret.New(b), nil
+}
+
+// aead is the cipher for one path. A path is written a few times in its life,
+// not 2^32 times, so random nonces under its key never meet in practice.
+func (s *Sealer) aead(id uint32, path string) (cipher.AEAD, error) {
+	rootKey, ok := s.keys[id]
+	if !ok {
+		return nil, ErrUnreadable
+	}
+	k, err := hkdf.Expand(sha256.New, rootKey.Expose(), labelRecord+string(s.cluster[:])+path, 32)
+	if err != nil {
+		return nil, fmt.Errorf("seal: derive: %w", err)
+	}
+	block, err := aes.NewCipher(k)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return aead, nil
+}
+
+// associatedData binds header, cluster and path. Header and cluster have fixed
+// lengths and the path comes last, so that no two inputs collide.
+func (s *Sealer) associatedData(header []byte, path string) []byte {
+	ad := make([]byte, 0, len(header)+len(s.cluster)+len(path))
+	ad = append(ad, header...)
+	ad = append(ad, s.cluster[:]...)
+	return append(ad, path...)
+}

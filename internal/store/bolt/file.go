@@ -1,0 +1,149 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"go.etcd.io/bbolt"
+)
+
+// What a new file has in it: see docs/spec/store-bolt.md.
+const (
+	pageSize = 4096
+	format   = 1
+
+	// bbolt splits a full page so that the first part is filled to this share.
+	// Paths come in random order, so half is right: a fuller first part would
+	// have to be split again soon.
+	fillPercent = 0.5
+)
+
+var (
+	storeBucket   = []byte("trent")
+	recordsBucket = []byte("records")
+	formatKey     = []byte("format")
+)
+
+// create makes an empty store at path. bbolt writes its first pages in place,
+// and a crash halfway would leave a file that is neither there nor not there;
+// so the file gets its name when it is whole. These system calls, in order:
+//
+//	openat(DIR/NAME.new-RANDOM, O_RDWR|O_CREAT|O_EXCL, 0600)
+//	flock(LOCK_EX|LOCK_NB)
+//	pwrite64 ×n, fdatasync           bbolt's first four pages
+//	ftruncate, fsync                 room to grow
+//	pwrite64 ×n, fdatasync           the buckets
+//	pwrite64, fdatasync              the meta page
+//	fsync
+//	close
+//	linkat(NAME.new-RANDOM, NAME)    fails if NAME is anything at all
+//	unlinkat(NAME.new-RANDOM)
+//	openat(DIR), fsync, close        the name is durable
+//
+// A crash before the link leaves a NAME.new-RANDOM that nobody reads.
+func create(path string) error {
+	draft, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return fmt.Errorf("%s cannot be created: %w", path, err)
+	}
+	defer os.Remove(draft.Name())
+	defer draft.Close() // on errors; otherwise it is closed already
+	if err := initialise(draft); err != nil {
+		return fmt.Errorf("%s cannot be created: %w", path, err)
+	}
+	err = os.Link(draft.Name(), path)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s cannot be created: something of that name is there already, and is left alone: %w", path, fs.ErrExist)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be created: %w", path, err)
+	}
+	if err := os.Remove(draft.Name()); err != nil {
+		return fmt.Errorf("%s was created, but its draft stays behind: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// initialise writes an empty store to an empty file, syncs and closes it.
+func initialise(file *os.File) error {
+	db, err := bbolt.Open(file.Name(), 0, &bbolt.Options{
+		OpenFile: func(string, int, os.FileMode) (*os.File, error) { return file, nil },
+		PageSize: pageSize,
+	})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucket(storeBucket)
+		if err != nil {
+			return err
+		}
+		if err := meta.Put(formatKey, []byte{format}); err != nil {
+			return err
+		}
+		_, err = tx.CreateBucket(recordsBucket)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	return db.Close()
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// openFile opens the store file at path, locks it and checks it. The lock goes
+// when the descriptor is closed.
+func openFile(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s does not exist: initialise a new store, or restore a backup, first: %w", path, fs.ErrNotExist)
+	case errors.Is(err, syscall.ELOOP):
+		return nil, fmt.Errorf("%s is a symbolic link: name the file itself", path)
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be opened: %w", path, err)
+	}
+	if err := admit(path, file); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// admit refuses what bbolt must not touch.
+func admit(path string, file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("%s cannot be opened: %w", path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file: name the store file", path)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%s is open to other users (mode %04o): run chmod 600 on it", path, mode)
+	}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("%s is locked: another trent is running on this directory; stop it first", path)
+	}
+	if err != nil {
+		return fmt.Errorf("%s cannot be locked: %w", path, err)
+	}
+	return inspect(path, file, info.Size())
+}

@@ -1,0 +1,304 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"syscall"
+
+	"go.etcd.io/bbolt"
+)
+
+// bbolt believes its file: it follows page numbers without looking, into
+// panics, faults and endless recursion. So the skeleton of the file is read
+// here, with bounds, before bbolt maps it: meta pages, free list, and the
+// branches of the trees (one page in sixty or so). Leaves are too many to be
+// read at each start; what a damaged leaf can do, guard and decode catch.
+
+// The page kinds of bbolt, and sizes in bytes.
+const (
+	branchPage   = 0x01
+	leafPage     = 0x02
+	freelistPage = 0x10
+
+	headerSize  = 16
+	elementSize = 16 // in branches and leaves alike
+	metaSize    = 64
+
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+)
+
+// bbolt writes integers as the processor has them. All that we build for is
+// little-endian, and so is the format.
+var order = binary.LittleEndian
+
+// inspect checks the file at path, size bytes long, and makes sure that what
+// it found is on disk.
+func inspect(path string, file *os.File, size int64) error {
+	if size == 0 {
+		return damage(path, "it is empty")
+	}
+	m, err := newestMeta(file)
+	if err != nil {
+		return damage(path, "%v", err)
+	}
+	s := skeleton{file: file, pages: m.pages, used: make(map[uint64]bool)}
+	if err := s.check(m, size); err != nil {
+		return damage(path, "%v", err)
+	}
+	if err := settle(file, m); err != nil {
+		return fmt.Errorf("%s cannot be written: %w", path, err)
+	}
+	return nil
+}
+
+// meta is one of the two pages that bbolt writes by turns to commit. The one
+// with the higher transaction counts; if it was torn, the other.
+type meta struct {
+	slot     int64 // 0 or 1, its page number
+	bytes    [metaSize]byte
+	pageSize uint32
+	root     uint64 // the page of the bucket of buckets
+	freelist uint64
+	pages    uint64 // how many there are: page numbers are below
+	tx       uint64
+}
+
+func newestMeta(file *os.File) (meta, error) {
+	m0, err0 := readMeta(file, 0)
+	m1, err1 := readMeta(file, 1)
+	switch {
+	case err0 != nil && err1 != nil:
+		return meta{}, err0
+	case err1 != nil || err0 == nil && m0.tx > m1.tx:
+		return m0, nil
+	default:
+		return m1, nil
+	}
+}
+
+func readMeta(file *os.File, slot int64) (meta, error) {
+	m := meta{slot: slot}
+	if _, err := file.ReadAt(m.bytes[:], slot*pageSize+headerSize); err != nil {
+		return m, errors.New("it is too short")
+	}
+	if order.Uint32(m.bytes[0:]) != metaMagic || order.Uint32(m.bytes[4:]) != metaVersion {
+		return m, errors.New("it is no bbolt file")
+	}
+	sum := fnv.New64a()
+	sum.Write(m.bytes[:56])
+	if sum.Sum64() != order.Uint64(m.bytes[56:]) {
+		return m, errors.New("the checksum of its meta page is wrong")
+	}
+	m.pageSize = order.Uint32(m.bytes[8:])
+	m.root = order.Uint64(m.bytes[16:])
+	m.freelist = order.Uint64(m.bytes[32:])
+	m.pages = order.Uint64(m.bytes[40:])
+	m.tx = order.Uint64(m.bytes[48:])
+	return m, nil
+}
+
+// settle writes the meta page that counts over itself and syncs. The process
+// that wrote it may have been killed before the sync, or have seen the sync
+// fail: then it is in the page cache, looks like any other, and may be gone
+// after a power cut. Until it is known to stay, nobody may act on it. The
+// pages that it points to were synced before it was written.
+func settle(file *os.File, m meta) error {
+	if _, err := file.WriteAt(m.bytes[:], m.slot*pageSize+headerSize); err != nil {
+		return err
+	}
+	return syscall.Fdatasync(int(file.Fd()))
+}
+
+// skeleton is the walk over the pages that hold the others together.
+type skeleton struct {
+	file  *os.File
+	pages uint64
+	used  map[uint64]bool // pages met so far; none may be met twice
+}
+
+func (s *skeleton) check(m meta, size int64) error {
+	if m.pageSize != pageSize {
+		return fmt.Errorf("its pages are of %d bytes, not %d", m.pageSize, pageSize)
+	}
+	if m.pages > uint64(size)/pageSize {
+		return fmt.Errorf("it has %d bytes and should have %d pages: it was cut off", size, m.pages)
+	}
+	if err := s.checkFreelist(m.freelist); err != nil {
+		return err
+	}
+	return s.checkRoot(m.root)
+}
+
+// A page is read as a whole, with the pages that it overflows into.
+type page struct {
+	kind  uint16
+	count int
+	bytes []byte
+}
+
+// read returns a page and marks it as met.
+func (s *skeleton) read(id uint64) (page, error) {
+	if err := s.use(id); err != nil {
+		return page{}, err
+	}
+	var header [headerSize]byte
+	if _, err := s.file.ReadAt(header[:], int64(id)*pageSize); err != nil {
+		return page{}, err
+	}
+	more := uint64(order.Uint32(header[12:]))
+	if order.Uint64(header[0:]) != id || more >= s.pages-id {
+		return page{}, fmt.Errorf("the header of page %d is wrong", id)
+	}
+	for i := range more {
+		if err := s.use(id + 1 + i); err != nil {
+			return page{}, err
+		}
+	}
+	p := page{
+		kind:  order.Uint16(header[8:]),
+		count: int(order.Uint16(header[10:])),
+		bytes: make([]byte, (1+more)*pageSize),
+	}
+	_, err := s.file.ReadAt(p.bytes, int64(id)*pageSize)
+	return p, err
+}
+
+func (s *skeleton) use(id uint64) error {
+	if id < 2 || id >= s.pages {
+		return fmt.Errorf("page %d is outside of it", id)
+	}
+	if s.used[id] {
+		return fmt.Errorf("page %d is used twice", id)
+	}
+	s.used[id] = true
+	return nil
+}
+
+// checkFreelist marks the free pages as met, so that none of them turns up in
+// a tree as well: it would be overwritten.
+func (s *skeleton) checkFreelist(id uint64) error {
+	p, err := s.read(id)
+	if err != nil {
+		return err
+	}
+	if p.kind != freelistPage {
+		return fmt.Errorf("page %d is not the free list", id)
+	}
+	ids := p.bytes[headerSize:]
+	n := uint64(p.count)
+	if n == 0xFFFF { // then the first entry is the number
+		n, ids = order.Uint64(ids), ids[8:]
+	}
+	if n > uint64(len(ids))/8 {
+		return fmt.Errorf("a free list of %d pages does not fit", n)
+	}
+	for i := range n {
+		if err := s.use(order.Uint64(ids[8*i:])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRoot walks the trees of all buckets. There are two, so their entries
+// fit in one leaf.
+func (s *skeleton) checkRoot(id uint64) error {
+	p, err := s.read(id)
+	if err != nil {
+		return err
+	}
+	if p.kind != leafPage {
+		return errors.New("it has too many buckets to be a store of trent")
+	}
+	for i := range p.count {
+		value, err := p.leafValue(i)
+		if err != nil {
+			return err
+		}
+		root := order.Uint64(value)
+		if root == 0 {
+			continue // the bucket is so small that its one page is in the entry
+		}
+		if err := s.checkTree(root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leafValue is the value of entry i of the root leaf, which must be a bucket.
+func (p page) leafValue(i int) ([]byte, error) {
+	bad := errors.New("the list of its buckets is wrong")
+	at := headerSize + i*elementSize
+	if at+elementSize > len(p.bytes) {
+		return nil, bad
+	}
+	e := p.bytes[at:]
+	isBucket := order.Uint32(e[0:]) == 1
+	start := uint64(order.Uint32(e[4:])) + uint64(order.Uint32(e[8:]))
+	end := start + uint64(order.Uint32(e[12:]))
+	if !isBucket || end > uint64(len(e)) || end-start < 16 {
+		return nil, bad
+	}
+	return e[start:end], nil
+}
+
+// checkTree checks the page id and, if it is a branch, what is below. All leaves of
+// a tree are at the same depth, so where the first child is a leaf the others
+// are too, and are not read.
+func (s *skeleton) checkTree(id uint64) error {
+	p, err := s.read(id)
+	if err != nil || p.kind == leafPage {
+		return err
+	}
+	if p.kind != branchPage || p.count == 0 || headerSize+p.count*elementSize > len(p.bytes) {
+		return fmt.Errorf("page %d is not of a tree", id)
+	}
+	if err := s.checkTree(p.child(0)); err != nil {
+		return err
+	}
+	visit := s.use
+	if first, err := s.kindOf(p.child(0)); err != nil {
+		return err
+	} else if first == branchPage {
+		visit = s.checkTree
+	}
+	for i := 1; i < p.count; i++ {
+		if err := visit(p.child(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p page) child(i int) uint64 {
+	return order.Uint64(p.bytes[headerSize+i*elementSize+8:])
+}
+
+func (s *skeleton) kindOf(id uint64) (uint16, error) {
+	var b [2]byte
+	_, err := s.file.ReadAt(b[:], int64(id)*pageSize+8)
+	return order.Uint16(b[:]), err
+}
+
+// checkFormat refuses a bbolt file of something else, or of another version.
+func checkFormat(path string, db *bbolt.DB) error {
+	return db.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(storeBucket)
+		if b == nil || tx.Bucket(recordsBucket) == nil {
+			return damage(path, "it is a bbolt file, but not of trent")
+		}
+		got := b.Get(formatKey)
+		if len(got) == 0 {
+			return damage(path, "it does not say its format")
+		}
+		if got[0] != format {
+			return fmt.Errorf("%s is of format %d and this trent knows only format %d: run the version that wrote it", path, got[0], format)
+		}
+		return nil
+	})
+}
