@@ -240,7 +240,7 @@ func testRevisions(t *testing.T, open Opener) {
 
 func testNoAliases(t *testing.T, open Opener) {
 	s := opened(t, open)
-	events := watch(t, s, t.Context(), 0+mustRev(t, s))
+	events := watch(t, s, t.Context(), mustRev(t, s))
 	given := []byte("value")
 	batch := store.Batch{Put: []store.Put{{Path: "a", Value: given}}}
 	rev := commit(t, s, batch)
