@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"regexp/syntax"
 	"strings"
 )
@@ -15,8 +16,10 @@ func (e *emitter) matcher(s *shape) {
 	case !ok && s.Sensitive:
 		panic("no matcher for a secret of shape " + s.Name)
 	case !ok:
+		whole := `\A(?:` + goSyntax(s.goPattern) + `)\z`
+		regexp.MustCompile(whole) // fail now, not on the first request
 		e.p("\nvar pattern%s = sync.OnceValue(func() *regexp.Regexp {", s.Name)
-		e.p("return regexp.MustCompile(%s)\n})", quoted(`\A(?:`+goSyntax(s.goPattern)+`)\z`))
+		e.p("return regexp.MustCompile(%s)\n})", quoted(whole))
 		e.p("\nfunc match%s(s string) bool { return pattern%s().MatchString(s) }", s.Name, s.Name)
 	case ranges[len(ranges)-1] < 0x80:
 		typ := "string"
