@@ -97,13 +97,18 @@ func (r *Ring) Find(ctx context.Context, ref arn.Ref, here Where, now time.Time)
 	return rec, err
 }
 
-// FindAlias resolves an alias name or ARN to the alias itself.
-func (r *Ring) FindAlias(ctx context.Context, ref arn.Ref, here Where) (*key.Alias, error) {
+// FindAlias resolves an alias name or ARN to the alias itself. An alias of a
+// key that is gone is gone with it.
+func (r *Ring) FindAlias(ctx context.Context, ref arn.Ref, here Where, now time.Time) (*key.Alias, error) {
 	at, err := r.locate(ref, here)
 	if err != nil {
 		return nil, err
 	}
-	return r.alias(ctx, at)
+	a, err := r.liveAlias(ctx, at, now)
+	if err == nil && a == nil {
+		return nil, r.noAlias(at)
+	}
+	return a, err
 }
 
 // FindByMaterial finds the key, in this Region, that a ciphertext names in its

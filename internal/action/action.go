@@ -1,0 +1,193 @@
+// Package action is the table: every operation that Trent performs, declared
+// once, in a file per family. An entry says what the operation touches and under
+// which permission, and holds the one function that does it. The function has
+// no effects: it gets records and opened keys, and returns an answer and the
+// changes it wishes for. Who may, in which state, and in what order, is for the
+// pipeline; it asks the entry and never the name.
+package action
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"trent/internal/api"
+	"trent/internal/crypt"
+	"trent/internal/iam"
+	"trent/internal/key"
+	"trent/internal/keyring"
+)
+
+// An Action is everything the server knows about one API action.
+type Action[In, Out any] struct {
+	Name    string                  // as in X-Amz-Target
+	Uses    []Use[In]               // what it touches, in the order it is decided
+	Rules   func(*In) error         // what the model cannot say and needs no key; or nil
+	Fit     func([]Held, *In) error // algorithm and sizes against the keys, no material; or nil
+	Mutates bool                    // it changes state: it cannot be replayed
+	Audit   []string                // input members copied into the audit record
+	Run     func(context.Context, *Call, *In) (*Out, error)
+}
+
+// A Use is one resource that an action touches under one permission.
+type Use[In any] struct {
+	Kind   Kind
+	Permit string           // such as "kms:Decrypt"; empty: looked up, and not decided
+	Ref    func(*In) string // the KeyId or the alias name; nil for OnAccount
+	Blob   func(*In) []byte // the ciphertext whose header names the key, where Ref gives nothing
+	When   func(*In) bool   // nil: always
+	Usage  api.KeyUsage     // that the key must have; empty: any
+	State  key.StateRule    // that the key must satisfy
+	Opens  Opening          // which material is wanted
+	Abroad bool             // the key may belong to another account
+	Alias  AliasRule        // what an alias means here
+}
+
+// A Kind of resource.
+type Kind int
+
+// The kinds.
+const (
+	OnAccount  Kind = iota // the caller's account as such: the resource is *
+	OnKey                  // a key
+	OnAlias                // an alias by its name, which must exist
+	OnNewAlias             // an alias by its name, which may exist
+)
+
+// An Opening says which material of a key is opened, once that is permitted.
+type Opening int
+
+// The openings.
+const (
+	OpensNothing Opening = iota
+	OpensCurrent         // the one that encrypts
+	OpensBlob            // the one that the ciphertext names
+)
+
+// An AliasRule says what happens where a key is named through an alias.
+type AliasRule int
+
+// The rules.
+const (
+	AliasResolves     AliasRule = iota
+	AliasUnsupported            // "Key Aliases are not supported for this operation."
+	AliasNoAliasToKey           // "Aliases must refer to keys. Not aliases"
+)
+
+// A Held is a key as an action holds it: the record that was decided upon,
+// and, where the entry asked for it, what encrypts. A use that did not apply
+// leaves a zero Held in its place.
+type Held struct {
+	Record *key.Record
+	Alias  *key.Alias // of OnAlias and OnNewAlias; nil where there is none yet
+	Key    *crypt.Symmetric
+	Blob   crypt.Blob
+}
+
+// A Call is the world as one run of an action sees it.
+type Call struct {
+	Caller *iam.Principal
+	Region string
+	Now    time.Time
+	Held   []Held // one for each use, in order
+	Lists  Lists
+	// KeepsControl tells whether the caller could still change the key's policy
+	// under this one.
+	KeepsControl func(*key.Record, *iam.Policy) bool
+
+	Changes []keyring.Change // wished for so far
+}
+
+// Lists is what an action may read beside the records that it holds.
+type Lists interface {
+	Partition() string
+	ListKeys(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]string, bool, error)
+	ListAliases(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]*key.Alias, bool, error)
+	AliasesOf(ctx context.Context, rec *key.Record, now time.Time) ([]*key.Alias, error)
+	SealMarker(list, after string) string
+	OpenMarker(list, marker string) (string, error)
+}
+
+// Wish notes changes to be committed if the call succeeds.
+func (c *Call) Wish(changes ...keyring.Change) { c.Changes = append(c.Changes, changes...) }
+
+// Where is the caller's account in the called Region.
+func (c *Call) Where() keyring.Where {
+	return keyring.Where{Account: c.Caller.Account, Region: c.Region}
+}
+
+// None is the output of actions that answer with an empty body.
+type None struct{}
+
+// An Entry is an Action with its types taken off, as the pipeline walks it.
+type Entry struct {
+	Op      *api.Operation
+	Uses    []Resource
+	Rules   func(api.Input) error
+	Fit     func([]Held, api.Input) error
+	Mutates bool
+	Audit   []string
+	Run     func(context.Context, *Call, api.Input) (api.Output, error)
+}
+
+// A Resource is a Use with its types taken off.
+type Resource struct {
+	Kind   Kind
+	Permit iam.Action
+	Ref    func(api.Input) string
+	Blob   func(api.Input) []byte
+	When   func(api.Input) bool
+	Usage  api.KeyUsage
+	State  key.StateRule
+	Opens  Opening
+	Abroad bool
+	Alias  AliasRule
+}
+
+// entry takes the types off. It panics where the literal and the model do not
+// fit, which any test that makes the table sees.
+func entry[In, Out any](a Action[In, Out]) *Entry {
+	op, ok := api.Lookup(a.Name)
+	if !ok {
+		panic("action: internal error: no operation " + a.Name)
+	}
+	if _, ok := op.New().(any).(*In); !ok {
+		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
+	}
+	e := &Entry{Op: op, Mutates: a.Mutates, Audit: a.Audit}
+	for _, u := range a.Uses {
+		e.Uses = append(e.Uses, resource(u))
+	}
+	if a.Rules != nil {
+		e.Rules = func(in api.Input) error { return a.Rules(in.(any).(*In)) }
+	}
+	if a.Fit != nil {
+		e.Fit = func(h []Held, in api.Input) error { return a.Fit(h, in.(any).(*In)) }
+	}
+	e.Run = func(ctx context.Context, c *Call, in api.Input) (api.Output, error) {
+		out, err := a.Run(ctx, c, in.(any).(*In))
+		if err != nil || out == nil {
+			return nil, err
+		}
+		answer, _ := any(out).(api.Output)
+		return answer, nil
+	}
+	return e
+}
+
+func resource[In any](u Use[In]) Resource {
+	r := Resource{Kind: u.Kind, Usage: u.Usage, State: u.State, Opens: u.Opens, Abroad: u.Abroad, Alias: u.Alias}
+	if u.Permit != "" {
+		r.Permit = iam.NewAction(u.Permit)
+	}
+	if u.Ref != nil {
+		r.Ref = func(in api.Input) string { return u.Ref(in.(any).(*In)) }
+	}
+	if u.Blob != nil {
+		r.Blob = func(in api.Input) []byte { return u.Blob(in.(any).(*In)) }
+	}
+	if u.When != nil {
+		r.When = func(in api.Input) bool { return u.When(in.(any).(*In)) }
+	}
+	return r
+}

@@ -1,0 +1,101 @@
+package action
+
+import (
+	"context"
+
+	"trent/internal/api"
+	"trent/internal/crypt"
+	"trent/internal/key"
+	"trent/internal/secret"
+)
+
+// dataKeys is the family that makes what is secret: data keys and random bytes.
+func dataKeys() []*Entry {
+	return []*Entry{
+		entry(Action[api.GenerateDataKeyInput, api.GenerateDataKeyOutput]{
+			Name: "GenerateDataKey",
+			Uses: generates("kms:GenerateDataKey", func(in *api.GenerateDataKeyInput) string { return in.KeyId }),
+			Rules: func(in *api.GenerateDataKeyInput) error {
+				return dataKeyRules(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
+			},
+			Audit: []string{"KeyId", "KeySpec", "NumberOfBytes", "EncryptionContext", "DryRun"},
+			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyInput) (*api.GenerateDataKeyOutput, error) {
+				plain, blob, err := c.dataKey(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
+				if err != nil {
+					return nil, err
+				}
+				return &api.GenerateDataKeyOutput{
+					CiphertextBlob: blob, Plaintext: plain, KeyId: c.Held[0].Record.ARN,
+					KeyMaterialId: crypt.HexID(c.Held[0].Key.MaterialID()),
+				}, nil
+			},
+		}),
+		entry(Action[api.GenerateDataKeyWithoutPlaintextInput, api.GenerateDataKeyWithoutPlaintextOutput]{
+			Name: "GenerateDataKeyWithoutPlaintext",
+			Uses: generates("kms:GenerateDataKeyWithoutPlaintext", func(in *api.GenerateDataKeyWithoutPlaintextInput) string { return in.KeyId }),
+			Rules: func(in *api.GenerateDataKeyWithoutPlaintextInput) error {
+				return dataKeyRules(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
+			},
+			Audit: []string{"KeyId", "KeySpec", "NumberOfBytes", "EncryptionContext", "DryRun"},
+			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyWithoutPlaintextInput) (*api.GenerateDataKeyWithoutPlaintextOutput, error) {
+				plain, blob, err := c.dataKey(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
+				if err != nil {
+					return nil, err
+				}
+				plain.Wipe()
+				return &api.GenerateDataKeyWithoutPlaintextOutput{
+					CiphertextBlob: blob, KeyId: c.Held[0].Record.ARN,
+					KeyMaterialId: crypt.HexID(c.Held[0].Key.MaterialID()),
+				}, nil
+			},
+		}),
+		entry(Action[api.GenerateRandomInput, api.GenerateRandomOutput]{
+			Name:  "GenerateRandom",
+			Uses:  []Use[api.GenerateRandomInput]{{Kind: OnAccount, Permit: "kms:GenerateRandom"}},
+			Rules: randomRules,
+			Audit: []string{"NumberOfBytes", "CustomKeyStoreId"},
+			Run: func(_ context.Context, _ *Call, in *api.GenerateRandomInput) (*api.GenerateRandomOutput, error) {
+				return &api.GenerateRandomOutput{Plaintext: crypt.Random(in.NumberOfBytes)}, nil
+			},
+		}),
+	}
+}
+
+func generates[In any](permit string, ref func(*In) string) []Use[In] {
+	return []Use[In]{{
+		Kind: OnKey, Permit: permit, Abroad: true, Ref: ref,
+		Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensCurrent,
+	}}
+}
+
+// dataKeyRules: exactly one of the two ways to say how long the key shall be.
+func dataKeyRules(spec api.DataKeySpec, n int, context map[string]string) error {
+	if (spec == "") == (n == 0) {
+		return invalid("Please specify either number of bytes or key spec.")
+	}
+	return checkContext(context)
+}
+
+// dataKey draws a data key and seals it, just as Encrypt would: Decrypt cannot
+// tell which of them made a blob.
+func (c *Call) dataKey(spec api.DataKeySpec, n int, context map[string]string) (secret.Bytes, []byte, error) {
+	switch spec {
+	case api.DataKeySpecAES128:
+		n = 16
+	case api.DataKeySpecAES256:
+		n = 32
+	}
+	plain := crypt.Random(n)
+	blob, err := c.Held[0].Key.Seal(plain, context)
+	return plain, blob, err
+}
+
+func randomRules(in *api.GenerateRandomInput) error {
+	switch {
+	case in.NumberOfBytes == 0:
+		return invalid("NumberOfBytes is required.")
+	case in.CustomKeyStoreId != "":
+		return notYet("CustomKeyStoreId")
+	}
+	return nil
+}

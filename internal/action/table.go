@@ -1,0 +1,45 @@
+package action
+
+// Table returns every action that Trent performs, by name.
+func Table() map[string]*Entry {
+	table := make(map[string]*Entry)
+	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), aliases(), tags(), policies()} {
+		for _, e := range family {
+			table[e.Op.Name] = e
+		}
+	}
+	return table
+}
+
+// NotYet lists the operations of the model that are answered with
+// UnsupportedOperationException, each with the reason. It shrinks to nothing.
+func NotYet() map[string]string {
+	const (
+		asymmetric  = "needs asymmetric and HMAC keys"
+		grants      = "needs grants"
+		rotation    = "needs rotation of key material"
+		importing   = "needs imported key material"
+		multiRegion = "needs multi-Region keys"
+		keyStores   = "needs custom key stores"
+		lastUsage   = "needs the record of last use"
+	)
+	return map[string]string{
+		"Sign": asymmetric, "Verify": asymmetric, "GetPublicKey": asymmetric, "GenerateMac": asymmetric, "VerifyMac": asymmetric,
+		"DeriveSharedSecret": asymmetric, "GenerateDataKeyPair": asymmetric, "GenerateDataKeyPairWithoutPlaintext": asymmetric,
+		"Encapsulate": asymmetric, "Decapsulate": asymmetric,
+
+		"CreateGrant": grants, "ListGrants": grants, "ListRetirableGrants": grants, "RevokeGrant": grants, "RetireGrant": grants,
+
+		"EnableKeyRotation": rotation, "DisableKeyRotation": rotation, "GetKeyRotationStatus": rotation,
+		"RotateKeyOnDemand": rotation, "ListKeyRotations": rotation,
+
+		"GetParametersForImport": importing, "ImportKeyMaterial": importing, "DeleteImportedKeyMaterial": importing,
+
+		"ReplicateKey": multiRegion, "UpdatePrimaryRegion": multiRegion,
+
+		"CreateCustomKeyStore": keyStores, "DeleteCustomKeyStore": keyStores, "DescribeCustomKeyStores": keyStores,
+		"UpdateCustomKeyStore": keyStores, "ConnectCustomKeyStore": keyStores, "DisconnectCustomKeyStore": keyStores,
+
+		"GetKeyLastUsage": lastUsage,
+	}
+}

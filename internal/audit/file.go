@@ -1,0 +1,156 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Sink takes audit records.
+type Sink interface {
+	// Append returns when line is as durable as the sink makes it, or says why it
+	// is not; then the answer must not leave. It does not keep line.
+	Append(line []byte) error
+}
+
+// File is the sink that appends to a file, in the order of arrival.
+//
+// A record is in the hands of the operating system when Append returns: it
+// survives the death of the process. With Sync it is on the disk as well, and
+// survives that of the machine. Requests that arrive together share one write
+// and one sync: whoever finds nobody writing writes for all who are waiting.
+type File struct {
+	path string
+	sync bool
+
+	mu      sync.Mutex
+	ended   sync.Cond // of mu: a round has ended
+	file    *os.File
+	now     *round // the round that is being collected
+	writing bool   // an earlier round is being written
+	spare   []byte
+	looked  time.Time // when follow last looked
+}
+
+// A round is the lines that one write takes. Each waiter keeps its round, so
+// that it learns the fate of its own line and of no other.
+type round struct {
+	lines []byte
+	done  bool
+	err   error
+}
+
+// OpenFile opens or creates the file, with mode 0600. Nobody else may read it.
+func OpenFile(path string, durable bool) (*File, error) {
+	f := &File{path: path, sync: durable, now: &round{}}
+	f.ended.L = &f.mu
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *File) open() error {
+	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the audit log: %w", err)
+	}
+	info, err := file.Stat()
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = fmt.Errorf("the audit log %s can be read or written by others (mode %04o): run chmod 600 on it", f.path, info.Mode().Perm())
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.file = file
+	return nil
+}
+
+// Append implements Sink. A failed write fails its own lines; the next one is
+// tried again, so that a disk that has room again needs nobody to restart the
+// server.
+func (f *File) Append(line []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	mine := f.now
+	mine.lines = append(mine.lines, line...)
+	for f.writing && !mine.done {
+		f.ended.Wait()
+	}
+	if !mine.done {
+		f.writeRound(mine)
+	}
+	return mine.err
+}
+
+// writeRound writes a round for everyone in it. It is called with mu held and
+// gives it up while it writes; meanwhile the next round collects.
+func (f *File) writeRound(r *round) {
+	f.now = &round{lines: f.spare[:0]}
+	f.spare = nil
+	f.writing = true
+	f.mu.Unlock()
+
+	err := f.write(r.lines)
+
+	f.mu.Lock()
+	f.spare, r.lines = r.lines, nil
+	f.writing = false
+	r.done, r.err = true, err
+	f.ended.Broadcast()
+}
+
+func (f *File) write(lines []byte) error {
+	if err := f.follow(); err != nil {
+		return err
+	}
+	if n, err := f.file.Write(lines); err != nil {
+		// Half a line would spoil the one that comes after it.
+		if info, statErr := f.file.Stat(); n > 0 && statErr == nil {
+			err = errors.Join(err, f.file.Truncate(info.Size()-int64(n)))
+		}
+		return fmt.Errorf("write the audit log: %w", err)
+	}
+	if f.sync {
+		if err := f.file.Sync(); err != nil {
+			return fmt.Errorf("sync the audit log: %w", err)
+		}
+	}
+	return nil
+}
+
+// follow opens the path anew when it no longer leads to the open file: it was
+// rotated, or deleted, and records written to it would be lost without a word.
+// Looked at once a second.
+func (f *File) follow() error {
+	now := time.Now()
+	if now.Sub(f.looked) < time.Second {
+		return nil
+	}
+	f.looked = now
+	open, err := f.file.Stat()
+	if err != nil {
+		return fmt.Errorf("look at the audit log: %w", err)
+	}
+	if there, err := os.Stat(f.path); err == nil && os.SameFile(open, there) {
+		return nil
+	}
+	old := f.file
+	if err := f.open(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+// Close closes the file, after what is being written.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.writing {
+		f.ended.Wait()
+	}
+	return f.file.Close()
+}

@@ -1,0 +1,116 @@
+// Package audit is the room that everyone passes: one record for each answered
+// request, refused ones too, written before the answer leaves.
+// docs/spec/audit-record.md has the format.
+package audit
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// recordVersion is the first member of every line.
+const recordVersion = 1
+
+// A Record is what is written down about one request. It holds what its fields
+// say and nothing else of the request: no body, no plaintext, no ciphertext,
+// no signature.
+type Record struct {
+	Time        time.Time // when the request was whole
+	RequestID   string
+	Source      string // address of the peer
+	UserAgent   string
+	Principal   string // ARN; empty where nobody was authenticated
+	Account     string
+	AccessKeyID string
+	Region      string
+	Operation   string // as in X-Amz-Target; empty where unknown
+	Mutates     bool
+	DryRun      bool
+	Resources   []string // ARNs of keys and aliases that were decided upon
+	Params      []byte   // a JSON object of the members that the action's entry names
+	Status      int      // of HTTP
+	ErrorCode   string   // empty: it succeeded
+	ErrorText   string   // as the caller got it
+	Reason      string   // for the log's reader alone: the cause behind the error
+	Took        time.Duration
+}
+
+// Append appends the record as one line of JSON.
+func (r *Record) Append(dst []byte) []byte {
+	dst = append(dst, `{"v":`...)
+	dst = strconv.AppendInt(dst, recordVersion, 10)
+	dst = append(dst, `,"time":"`...)
+	dst = r.Time.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000Z")
+	dst = append(dst, '"')
+	dst = member(dst, "requestId", r.RequestID)
+	dst = member(dst, "source", r.Source)
+	dst = member(dst, "userAgent", r.UserAgent)
+	dst = member(dst, "principal", r.Principal)
+	dst = member(dst, "account", r.Account)
+	dst = member(dst, "accessKeyId", r.AccessKeyID)
+	dst = member(dst, "region", r.Region)
+	dst = member(dst, "operation", r.Operation)
+	if r.Mutates {
+		dst = append(dst, `,"mutates":true`...)
+	}
+	if r.DryRun {
+		dst = append(dst, `,"dryRun":true`...)
+	}
+	if len(r.Resources) > 0 {
+		dst = append(dst, `,"resources":[`...)
+		for i, name := range r.Resources {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = quote(dst, name)
+		}
+		dst = append(dst, ']')
+	}
+	if len(r.Params) > 0 {
+		dst = append(dst, `,"params":`...)
+		dst = append(dst, r.Params...)
+	}
+	dst = append(dst, `,"status":`...)
+	dst = strconv.AppendInt(dst, int64(r.Status), 10)
+	dst = member(dst, "error", r.ErrorCode)
+	dst = member(dst, "errorMessage", r.ErrorText)
+	dst = member(dst, "reason", r.Reason)
+	dst = append(dst, `,"microseconds":`...)
+	dst = strconv.AppendInt(dst, r.Took.Microseconds(), 10)
+	return append(dst, '}', '\n')
+}
+
+// member appends one string member, unless it is empty.
+func member(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	return quote(dst, value)
+}
+
+// quote appends a JSON string. Bytes that are no UTF-8, as a header may hold,
+// become U+FFFD.
+func quote(dst []byte, s string) []byte {
+	if plain(s) {
+		dst = append(dst, '"')
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
+	// The only error is bad UTF-8, which AppendQuote has replaced by then.
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
