@@ -2,8 +2,6 @@ package action
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"time"
 
@@ -156,7 +154,7 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 }
 
 func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
-	id := newKeyID()
+	id := keyring.NewKeyID()
 	rec := &key.Record{
 		Partition: c.Lists.Partition(), Region: c.Region, Account: c.Caller.Account, ID: id,
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
@@ -199,16 +197,6 @@ func (c *Call) checkedPolicy(rec *key.Record, text string, bypass bool) (*iam.Po
 		return nil, fault.New(api.MalformedPolicyDocumentException, "The new key policy will not allow you to update the key policy in the future.")
 	}
 	return policy, nil
-}
-
-// newKeyID draws a random UUID (RFC 9562, version 4).
-func newKeyID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	h := hex.EncodeToString(b[:])
-	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
 func listKeys(ctx context.Context, c *Call, in *api.ListKeysInput) (*api.ListKeysOutput, error) {

@@ -33,8 +33,8 @@ store, seal, key, iam, crypt, authz, api, arn, fault, secret < keyring
 store, seal, sigv4, iam, arn, secret, fault                 < identity
 NONE                                                        < audit
 api, arn, key, iam, crypt, keyring, secret, fault           < action
-iam, authz, keyring, key, wire, api, audit, action, arn, fault < pipeline
-pipeline, sigv4, iam, fault                                 < httpd
+iam, authz, keyring, key, crypt, wire, api, audit, action, arn, fault < pipeline
+pipeline, sigv4, wire, iam, fault                           < httpd
 store                                                       < store/bolt, store/storetest
 root, secret                                                < root/file, root/roottest
 `

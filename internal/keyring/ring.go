@@ -10,6 +10,8 @@ package keyring
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -270,4 +272,15 @@ func NewKeyMaterial(keyID string) (crypt.MaterialID, secret.Bytes, error) {
 	m := crypt.NewMaterial()
 	id, err := crypt.MaterialIDOf(keyID, m)
 	return id, m, err
+}
+
+// NewKeyID draws the id of a single-Region key: a random UUID (RFC 9562,
+// version 4).
+func NewKeyID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	h := hex.EncodeToString(b[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }

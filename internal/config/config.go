@@ -1,0 +1,90 @@
+// Package config is what can be set. The comments of its structs are the
+// manual: each setting is also a flag (--audit-sync), an environment variable
+// (TRENT_AUDIT_SYNC) and a line of the configuration file (audit-sync: true).
+// A flag wins over the environment, the environment over the file.
+package config
+
+import "time"
+
+// Store says where the data of this deployment lies.
+type Store struct {
+	// Dir is the data directory. It holds root.key (the root of trust: without it
+	// nothing in the store can be read), trent.db (the store, sealed),
+	// audit.log and admin.credentials. Only its owner may read it.
+	Dir string `name:"dir" short:"d" default:"trent-data" placeholder:"DIR" env:"TRENT_DIR" help:"Data directory."`
+
+	// RootKey is the file of the root of trust, if it is to lie elsewhere than in
+	// the data directory: on another volume, say, so that a copy of the one is
+	// of no use without the other.
+	RootKey string `name:"root-key" placeholder:"FILE" env:"TRENT_ROOT_KEY" help:"Root of trust; default DIR/root.key."`
+}
+
+// Init is what is decided once, when a store is made, and kept in it.
+type Init struct {
+	// Account is the 12-digit account that the first administrator belongs to. It
+	// is part of every ARN.
+	Account string `name:"account" default:"111122223333" placeholder:"ID" env:"TRENT_ACCOUNT" help:"Account id, 12 digits, of a new store."`
+
+	// Partition is the first part of every ARN: aws, aws-cn or aws-us-gov.
+	// Clients compare it with what they expect, so leave it unless yours do.
+	Partition string `name:"partition" default:"aws" enum:"aws,aws-cn,aws-us-gov" env:"TRENT_PARTITION" help:"ARN partition of a new store: ${enum}."`
+}
+
+// Serve is how the server runs.
+type Serve struct {
+	// Listen is the address to listen on. Anything but a loopback address wants
+	// TLS: plaintext data keys cross that connection.
+	Listen string `name:"listen" default:"127.0.0.1:7666" placeholder:"ADDR" env:"TRENT_LISTEN" help:"Address to listen on."`
+
+	// TLSCert and TLSKey are PEM files with the certificate chain and its key. Give
+	// both or neither. They are read again when the certificate file changes.
+	TLSCert string `name:"tls-cert" placeholder:"FILE" env:"TRENT_TLS_CERT" help:"Certificate chain, PEM."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" env:"TRENT_TLS_KEY" help:"Key of the certificate, PEM."`
+
+	// InsecurePlaintext allows a listen address that is not loopback without
+	// TLS, for a TLS terminator on the same trusted network.
+	InsecurePlaintext bool `name:"insecure-plaintext" env:"TRENT_INSECURE_PLAINTEXT" help:"Allow plain HTTP on an address that is not loopback."`
+
+	// Regions are the Region names that requests may be signed for; "*" takes any. The
+	// Region of a request is part of the ARNs of the keys that it makes, and a
+	// key is found only in its own.
+	Regions []string `name:"regions" default:"*" placeholder:"REGION,..." env:"TRENT_REGIONS" help:"Accepted Regions, or *."`
+
+	// CacheKeys bounds how many keys are kept unsealed in memory, about 700 bytes
+	// each. A key that is not there costs some 20 µs to fetch.
+	CacheKeys int `name:"cache-keys" default:"131072" placeholder:"N" env:"TRENT_CACHE_KEYS" help:"Keys kept unsealed in memory."`
+
+	// AuditFile gets a line for every answered request; default DIR/audit.log.
+	// It may be renamed at any time: a new one is begun within a second.
+	AuditFile string `name:"audit-file" placeholder:"FILE" env:"TRENT_AUDIT_FILE" help:"Audit log; default DIR/audit.log."`
+
+	// AuditSync makes every answer wait until its record is on the disk, so that
+	// the record survives a power cut, and not only the death of the process.
+	// Requests that arrive together share a sync.
+	AuditSync bool `name:"audit-sync" env:"TRENT_AUDIT_SYNC" help:"Sync the audit log before each answer."`
+
+	// AuditFailOpen lets answers leave when their record cannot be written. By
+	// default they are refused: no use of a key without a record of it.
+	AuditFailOpen bool `name:"audit-fail-open" env:"TRENT_AUDIT_FAIL_OPEN" help:"Answer even if the audit record cannot be written."`
+
+	// HeaderTimeout, RequestTimeout and IdleTimeout bound how long a peer may take
+	// to send a header, to send a whole request, and between two requests.
+	HeaderTimeout  time.Duration `name:"header-timeout" default:"5s" env:"TRENT_HEADER_TIMEOUT" help:"Time to send a request header."`
+	RequestTimeout time.Duration `name:"request-timeout" default:"15s" env:"TRENT_REQUEST_TIMEOUT" help:"Time to send a request."`
+	IdleTimeout    time.Duration `name:"idle-timeout" default:"120s" env:"TRENT_IDLE_TIMEOUT" help:"Time between requests of a connection."`
+
+	// MaxConnections bounds the connections that are open at once; further ones
+	// wait. MaxConnectionsPerAddress bounds those of one address; further ones
+	// are closed. 0 is no bound of its own.
+	MaxConnections           int `name:"max-connections" default:"16384" placeholder:"N" env:"TRENT_MAX_CONNECTIONS" help:"Open connections."`
+	MaxConnectionsPerAddress int `name:"max-connections-per-address" default:"0" placeholder:"N" env:"TRENT_MAX_CONNECTIONS_PER_ADDRESS" help:"Open connections of one address; 0: no bound."`
+
+	// ShutdownGrace is how long requests in flight may take to finish after
+	// SIGTERM.
+	ShutdownGrace time.Duration `name:"shutdown-grace" default:"20s" env:"TRENT_SHUTDOWN_GRACE" help:"Time for requests in flight to finish."`
+
+	// LogFormat and LogLevel shape the server's own log on standard error, which
+	// tells of the server and never of what is in requests.
+	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"TRENT_LOG_FORMAT" help:"Log as ${enum}."`
+	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"TRENT_LOG_LEVEL" help:"Least level to log: ${enum}."`
+}
