@@ -86,7 +86,7 @@ func Open(path string, opts Options) (*Store, error) {
 	}
 	s, err := start(path, file, opts)
 	if err != nil {
-		file.Close() // a second time, perhaps, if bbolt did: no harm
+		_ = unlockAndClose(file) // a second time, perhaps, if bbolt did: no harm
 		return nil, fmt.Errorf("store/bolt: %w", err)
 	}
 	return s, nil
@@ -178,8 +178,8 @@ func (s *Store) closeReads() {
 func (s *Store) closeDB() error {
 	if s.wedged {
 		// bbolt's Close would wait for a lock that the panic left held. The
-		// mapping leaks; the descriptor, and the file lock with it, does not.
-		return s.file.Close()
+		// mapping of the file leaks; there is no harm in that but its size.
+		return unlockAndClose(s.file)
 	}
 	return s.db.Close()
 }

@@ -229,7 +229,11 @@ func change(records *bbolt.Bucket, rev store.Rev, puts []store.Put, deletes []st
 // publish moves the snapshot on and tells the watchers, both under one lock:
 // who reads a revision has its events behind him.
 func (s *Store) publish(changes [][]store.Event) error {
-	next, err := takeSnapshot(s.db)
+	var next snapshot
+	err := guard(s.path, func() (err error) {
+		next, err = takeSnapshot(s.db)
+		return err
+	})
 	if err != nil {
 		return err
 	}

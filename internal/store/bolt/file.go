@@ -107,8 +107,7 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// openFile opens the store file at path, locks it and checks it. The lock goes
-// when the descriptor is closed.
+// openFile opens the store file at path, locks it and checks it.
 func openFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	switch {
@@ -120,10 +119,17 @@ func openFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("%s cannot be opened: %w", path, err)
 	}
 	if err := admit(path, file); err != nil {
-		file.Close()
+		_ = unlockAndClose(file)
 		return nil, err
 	}
 	return file, nil
+}
+
+// unlockAndClose lets go of a store file. Closing alone would not unlock it as
+// long as bbolt has it mapped.
+func unlockAndClose(file *os.File) error {
+	unlock := syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
+	return errors.Join(unlock, file.Close())
 }
 
 // admit refuses what bbolt must not touch.

@@ -1,21 +1,25 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
 	"syscall"
 
 	"go.etcd.io/bbolt"
 )
 
-// bbolt believes its file: it follows page numbers without looking, into
-// panics, faults and endless recursion. So the skeleton of the file is read
-// here, with bounds, before bbolt maps it: meta pages, free list, and the
-// branches of the trees (one page in sixty or so). Leaves are too many to be
-// read at each start; what a damaged leaf can do, guard and decode catch.
+// bbolt believes its file: it follows page numbers and offsets without looking,
+// into panics, faults, and recursion without end; and a commit to a tree that
+// is damaged in one place may damage it in others. So all that bbolt steers by
+// is read here, with bounds, before bbolt maps the file: meta pages, free list,
+// and the trees down to the places and the order of the keys. That costs about
+// 0.4 ms for a thousand records. Of what may rot unseen, only keys and values
+// are left, and those are for seal to find.
 
 // The page kinds of bbolt, and sizes in bytes.
 const (
@@ -45,8 +49,7 @@ func inspect(path string, file *os.File, size int64) error {
 	if err != nil {
 		return damage(path, "%v", err)
 	}
-	s := skeleton{file: file, pages: m.pages, used: make(map[uint64]bool)}
-	if err := s.check(m, size); err != nil {
+	if err := checkPages(file, m, size); err != nil {
 		return damage(path, "%v", err)
 	}
 	if err := settle(file, m); err != nil {
@@ -113,20 +116,25 @@ func settle(file *os.File, m meta) error {
 	return syscall.Fdatasync(int(file.Fd()))
 }
 
-// skeleton is the walk over the pages that hold the others together.
+// skeleton is the walk over all pages that are in use.
 type skeleton struct {
 	file  *os.File
 	pages uint64
-	used  map[uint64]bool // pages met so far; none may be met twice
+	used  []bool // pages met so far; none may be met twice
 }
 
-func (s *skeleton) check(m meta, size int64) error {
+func checkPages(file *os.File, m meta, size int64) error {
 	if m.pageSize != pageSize {
 		return fmt.Errorf("its pages are of %d bytes, not %d", m.pageSize, pageSize)
 	}
 	if m.pages > uint64(size)/pageSize {
 		return fmt.Errorf("it has %d bytes and should have %d pages: it was cut off", size, m.pages)
 	}
+	// A cold disk is much faster in order than by the tree.
+	if _, err := io.Copy(io.Discard, io.NewSectionReader(file, 0, int64(m.pages)*pageSize)); err != nil {
+		return err
+	}
+	s := skeleton{file: file, pages: m.pages, used: make([]bool, m.pages)}
 	if err := s.checkFreelist(m.freelist); err != nil {
 		return err
 	}
@@ -145,24 +153,28 @@ func (s *skeleton) read(id uint64) (page, error) {
 	if err := s.use(id); err != nil {
 		return page{}, err
 	}
-	var header [headerSize]byte
-	if _, err := s.file.ReadAt(header[:], int64(id)*pageSize); err != nil {
+	first := make([]byte, pageSize)
+	if _, err := s.file.ReadAt(first, int64(id)*pageSize); err != nil {
 		return page{}, err
 	}
-	more := uint64(order.Uint32(header[12:]))
-	if order.Uint64(header[0:]) != id || more >= s.pages-id {
+	p := page{
+		kind:  order.Uint16(first[8:]),
+		count: int(order.Uint16(first[10:])),
+		bytes: first,
+	}
+	more := uint64(order.Uint32(first[12:]))
+	if order.Uint64(first[0:]) != id || more >= s.pages-id {
 		return page{}, fmt.Errorf("the header of page %d is wrong", id)
+	}
+	if more == 0 {
+		return p, nil
 	}
 	for i := range more {
 		if err := s.use(id + 1 + i); err != nil {
 			return page{}, err
 		}
 	}
-	p := page{
-		kind:  order.Uint16(header[8:]),
-		count: int(order.Uint16(header[10:])),
-		bytes: make([]byte, (1+more)*pageSize),
-	}
+	p.bytes = make([]byte, (1+more)*pageSize)
 	_, err := s.file.ReadAt(p.bytes, int64(id)*pageSize)
 	return p, err
 }
@@ -215,74 +227,87 @@ func (s *skeleton) checkRoot(id uint64) error {
 		return errors.New("it has too many buckets to be a store of trent")
 	}
 	for i := range p.count {
-		value, err := p.leafValue(i)
+		e, err := p.element(i)
 		if err != nil {
 			return err
 		}
-		root := order.Uint64(value)
+		if e.flags != 1 || len(e.value) < 16 {
+			return errors.New("the list of its buckets is wrong")
+		}
+		root := order.Uint64(e.value)
 		if root == 0 {
 			continue // the bucket is so small that its one page is in the entry
 		}
-		if err := s.checkTree(root); err != nil {
+		if err := s.checkTree(root, nil, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// leafValue is the value of entry i of the root leaf, which must be a bucket.
-func (p page) leafValue(i int) ([]byte, error) {
-	bad := errors.New("the list of its buckets is wrong")
-	at := headerSize + i*elementSize
-	if at+elementSize > len(p.bytes) {
-		return nil, bad
-	}
-	e := p.bytes[at:]
-	isBucket := order.Uint32(e[0:]) == 1
-	start := uint64(order.Uint32(e[4:])) + uint64(order.Uint32(e[8:]))
-	end := start + uint64(order.Uint32(e[12:]))
-	if !isBucket || end > uint64(len(e)) || end-start < 16 {
-		return nil, bad
-	}
-	return e[start:end], nil
-}
-
-// checkTree checks the page id and, if it is a branch, what is below. All leaves of
-// a tree are at the same depth, so where the first child is a leaf the others
-// are too, and are not read.
-func (s *skeleton) checkTree(id uint64) error {
+// checkTree checks the page id and what is below. Its keys must be from low on, and
+// below high if that is not nil.
+func (s *skeleton) checkTree(id uint64, low, high []byte) error {
 	p, err := s.read(id)
-	if err != nil || p.kind == leafPage {
+	if err != nil {
 		return err
 	}
-	if p.kind != branchPage || p.count == 0 || headerSize+p.count*elementSize > len(p.bytes) {
+	if p.kind != leafPage && (p.kind != branchPage || p.count == 0) {
 		return fmt.Errorf("page %d is not of a tree", id)
 	}
-	if err := s.checkTree(p.child(0)); err != nil {
-		return err
-	}
-	visit := s.use
-	if first, err := s.kindOf(p.child(0)); err != nil {
-		return err
-	} else if first == branchPage {
-		visit = s.checkTree
-	}
-	for i := 1; i < p.count; i++ {
-		if err := visit(p.child(i)); err != nil {
+	var last element
+	for i := range p.count {
+		e, err := p.element(i)
+		if err != nil {
 			return err
 		}
+		if bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 || i > 0 && bytes.Compare(e.key, last.key) <= 0 {
+			return fmt.Errorf("page %d is out of order", id)
+		}
+		if i > 0 && p.kind == branchPage {
+			if err := s.checkTree(last.child, last.key, e.key); err != nil {
+				return err
+			}
+		}
+		last = e
+	}
+	if p.kind == branchPage {
+		return s.checkTree(last.child, last.key, high)
 	}
 	return nil
 }
 
-func (p page) child(i int) uint64 {
-	return order.Uint64(p.bytes[headerSize+i*elementSize+8:])
+// An element is a key with a value, in leaves, or with a child, in branches.
+type element struct {
+	flags uint32
+	key   []byte
+	value []byte
+	child uint64
 }
 
-func (s *skeleton) kindOf(id uint64) (uint16, error) {
-	var b [2]byte
-	_, err := s.file.ReadAt(b[:], int64(id)*pageSize+8)
-	return order.Uint16(b[:]), err
+func (p page) element(i int) (e element, err error) {
+	at := headerSize + i*elementSize
+	if at+elementSize > len(p.bytes) {
+		return e, errors.New("an element is outside of its page")
+	}
+	b := p.bytes[at:]
+	var pos, keySize, valueSize uint64
+	if p.kind == leafPage {
+		e.flags = order.Uint32(b[0:])
+		pos = uint64(order.Uint32(b[4:]))
+		keySize = uint64(order.Uint32(b[8:]))
+		valueSize = uint64(order.Uint32(b[12:]))
+	} else {
+		pos = uint64(order.Uint32(b[0:]))
+		keySize = uint64(order.Uint32(b[4:]))
+		e.child = order.Uint64(b[8:])
+	}
+	if keySize == 0 || pos+keySize+valueSize > uint64(len(b)) {
+		return e, errors.New("an element is outside of its page")
+	}
+	e.key = b[pos : pos+keySize]
+	e.value = b[pos+keySize : pos+keySize+valueSize]
+	return e, nil
 }
 
 // checkFormat refuses a bbolt file of something else, or of another version.
