@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"trent/internal/api"
@@ -200,6 +201,9 @@ func (c *Call) checkedPolicy(rec *key.Record, text string, bypass bool) (*iam.Po
 }
 
 func listKeys(ctx context.Context, c *Call, in *api.ListKeysInput) (*api.ListKeysOutput, error) {
+	if len(in.ResourceOwners) > 0 && !slices.Contains(in.ResourceOwners, api.ResourceOwnerSelf) {
+		return &api.ListKeysOutput{}, nil // nothing is shared by way of other accounts
+	}
 	list := c.listName("ListKeys", "")
 	after, err := c.Lists.OpenMarker(list, in.Marker)
 	if err != nil {

@@ -32,6 +32,7 @@ type File struct {
 	now     *round // the round that is being collected
 	writing bool   // an earlier round is being written
 	spare   []byte
+	last    error     // of the newest round
 	looked  time.Time // when follow last looked
 }
 
@@ -100,6 +101,7 @@ func (f *File) writeRound(r *round) {
 	f.spare, r.lines = r.lines, nil
 	f.writing = false
 	r.done, r.err = true, err
+	f.last = err
 	f.ended.Broadcast()
 }
 
@@ -143,6 +145,13 @@ func (f *File) follow() error {
 		return err
 	}
 	return old.Close()
+}
+
+// Err is why the newest write failed, or nil: while it fails, requests do too.
+func (f *File) Err() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
 }
 
 // Close closes the file, after what is being written.

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"trent/internal/arn"
+	"trent/internal/config"
+	"trent/internal/identity"
+	"trent/internal/root"
+	"trent/internal/root/file"
+	"trent/internal/seal"
+	"trent/internal/store"
+	"trent/internal/store/bolt"
+)
+
+// Paths of the records that are the store's own.
+const (
+	rootKeysPath = "sys/rootkeys" // the container of root keys, in clear
+	settingsPath = "sys/settings" // sealed; opening it proves the root of trust
+)
+
+const settingsVersion = 1
+
+// settings are decided when a store is made and kept in it.
+type settings struct {
+	Partition string `cbor:"1,keyasint"`
+	Account   string `cbor:"2,keyasint"` // of the first administrator
+	Created   int64  `cbor:"3,keyasint"` // Unix milliseconds
+}
+
+// ErrInitialised says that there is a deployment in the directory already.
+var ErrInitialised = errors.New("the data directory has been initialised before")
+
+// administrator is the user that Init makes.
+const administrator = "admin"
+
+// Init makes a deployment: a root of trust, a store, and in it an administrator
+// whose access key it leaves in a file that only the owner may read. It never
+// replaces anything: where a deployment is, whole or in part, it refuses.
+func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) error {
+	if !arn.IsAccount(o.Account) {
+		return fmt.Errorf("the account id %q is not 12 digits", o.Account)
+	}
+	f := filesOf(c)
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := checkDir(f.dir); err != nil {
+		return err
+	}
+	if err := beginInit(f); err != nil {
+		return err
+	}
+	r, err := file.Create(f.root)
+	if err != nil {
+		return err
+	}
+	st, err := bolt.Create(f.store, bolt.Options{})
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	key, err := fill(ctx, st, r, o, now)
+	if err != nil {
+		return err
+	}
+	if err := writeDurably(f.credentials, credentialsText(key)); err != nil {
+		return fmt.Errorf("write the administrator's access key: %w", err)
+	}
+	return errors.Join(os.Remove(f.unfinished), syncDir(f.dir))
+}
+
+// beginInit refuses where something is, except what an initialisation that was
+// cut off has left: no key was ever made under that, so it may go.
+func beginInit(f files) error {
+	unfinished, err := exists(f.unfinished)
+	if err != nil {
+		return fmt.Errorf("look at the data directory: %w", err)
+	}
+	for _, path := range []string{f.root, f.store, f.credentials} {
+		there, err := exists(path)
+		switch {
+		case err != nil:
+			return fmt.Errorf("look at the data directory: %w", err)
+		case there && !unfinished:
+			return fmt.Errorf("%w: %s exists", ErrInitialised, path)
+		case there:
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("clear what an interrupted initialisation left: %w", err)
+			}
+		}
+	}
+	if unfinished {
+		return nil
+	}
+	return writeDurably(f.unfinished, []byte("trent init was interrupted; run it again.\n"))
+}
+
+// fill writes the first records: root keys, settings, the administrator.
+func fill(ctx context.Context, st store.Store, r root.Root, o config.Init, now time.Time) (identity.AccessKey, error) {
+	container, s, err := seal.Create(ctx, []root.Root{r})
+	if err != nil {
+		return identity.AccessKey{}, err
+	}
+	body, err := cbor.Marshal(settings{o.Partition, o.Account, now.UnixMilli()})
+	if err != nil {
+		return identity.AccessKey{}, fmt.Errorf("encode the settings: %w", err)
+	}
+	sealed, err := s.Seal(settingsPath, append([]byte{settingsVersion}, body...))
+	if err != nil {
+		return identity.AccessKey{}, err
+	}
+	_, err = st.Commit(ctx, store.Batch{
+		If:  []store.Condition{{Path: rootKeysPath}, {Path: settingsPath}},
+		Put: []store.Put{{Path: rootKeysPath, Value: container}, {Path: settingsPath, Value: sealed}},
+	})
+	if err != nil {
+		return identity.AccessKey{}, fmt.Errorf("write the first records: %w", err)
+	}
+	d, err := identity.Open(ctx, st, s, o.Partition)
+	if err != nil {
+		return identity.AccessKey{}, err
+	}
+	return d.CreateUser(ctx, identity.User{Account: o.Account, Name: administrator, Policies: []string{identity.Administrator}}, now)
+}
+
+// credentialsText is in the form of the AWS SDKs' shared credentials file.
+func credentialsText(k identity.AccessKey) []byte {
+	return fmt.Appendf(nil, `# The first administrator of this Trent. Keep it as you keep the root of trust.
+[default]
+aws_access_key_id = %s
+aws_secret_access_key = %s
+`, k.ID, k.Secret.Expose())
+}

@@ -1,0 +1,307 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"trent/internal/audit"
+	"trent/internal/config"
+	"trent/internal/httpd"
+	"trent/internal/identity"
+	"trent/internal/keyring"
+	"trent/internal/pipeline"
+	"trent/internal/root"
+	"trent/internal/root/file"
+	"trent/internal/seal"
+	"trent/internal/sigv4"
+	"trent/internal/store"
+	"trent/internal/store/bolt"
+)
+
+// Server is a deployment that has been opened and verified.
+type Server struct {
+	config config.Serve
+	log    *slog.Logger
+	now    func() time.Time
+
+	store store.Store
+	ring  *keyring.Ring
+	audit *audit.File
+	door  *httpd.Server
+
+	sweeping sync.WaitGroup
+	stop     chan struct{}
+	close    sync.Once
+}
+
+// Open opens a deployment. Nothing listens before all of it has been found
+// sound: the files, the root of trust, the store, and that the one opens the
+// other. It never makes what is missing.
+func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger, now func() time.Time) (*Server, error) {
+	f := filesOf(c)
+	if err := checkFiles(f); err != nil {
+		return nil, err
+	}
+	r, err := file.Open(f.root)
+	if err != nil {
+		return nil, err
+	}
+	tlsConfig, err := tlsFrom(o)
+	if err != nil {
+		return nil, err
+	}
+	st, err := bolt.Open(f.store, bolt.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: o, log: log, now: now, store: st, stop: make(chan struct{})}
+	if err := s.build(ctx, f, r, tlsConfig); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return s, nil
+}
+
+func checkFiles(f files) error {
+	if err := checkDir(f.dir); err != nil {
+		return err
+	}
+	if unfinished, err := exists(f.unfinished); err != nil || unfinished {
+		return errors.Join(err, fmt.Errorf("the initialisation of %s was interrupted: run trent init --dir %s again, nothing is lost", f.dir, f.dir))
+	}
+	there, err := exists(f.store)
+	if err == nil && !there {
+		err = fmt.Errorf("the store %s is missing: put it back from a backup, or name the right data directory. A new one is only made by trent init, in an empty directory", f.store)
+	}
+	return err
+}
+
+// build unseals the store and puts the rooms together.
+func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls.Config) error {
+	sealer, set, err := unsealStore(ctx, s.store, f, r)
+	if err != nil {
+		return err
+	}
+	directory, err := identity.Open(ctx, s.store, sealer, set.Partition)
+	if err != nil {
+		return err
+	}
+	s.ring, err = keyring.New(s.store, sealer, keyring.Options{Partition: set.Partition, CacheKeys: s.config.CacheKeys})
+	if err != nil {
+		return err
+	}
+	path := s.config.AuditFile
+	if path == "" {
+		path = f.audit
+	}
+	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
+		return err
+	}
+	road := pipeline.New(pipeline.Options{Keys: s.ring, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
+	s.door = httpd.New(httpd.Options{
+		Road:     road,
+		Verifier: sigv4.NewVerifier(directory, regionsFrom(s.config.Regions)),
+		Limits: httpd.Limits{
+			HeaderTimeout: s.config.HeaderTimeout, RequestTimeout: s.config.RequestTimeout, IdleTimeout: s.config.IdleTimeout,
+			Connections: s.config.MaxConnections, ConnectionsByAddr: s.config.MaxConnectionsPerAddress,
+			BodyBytes: maxBodies,
+		},
+		TLS: tlsConfig, Ready: s.ready, Log: s.log, Now: s.now,
+	})
+	return nil
+}
+
+// maxBodies bounds the request bodies in memory at once, in bytes: 512 of the
+// largest kind.
+const maxBodies = 256 << 20
+
+// unsealStore opens the root keys with the root of trust, and one sealed record
+// with the root keys, so that a wrong root is found before anybody asks.
+func unsealStore(ctx context.Context, st store.Store, f files, r root.Root) (*seal.Sealer, settings, error) {
+	var set settings
+	container, err := st.Get(ctx, rootKeysPath)
+	if err != nil {
+		return nil, set, fmt.Errorf("the store %s has no root keys (%w): it is not a store of Trent's, or it is damaged; put it back from a backup", f.store, err)
+	}
+	sealer, err := seal.Open(ctx, container.Value, []root.Root{r})
+	if err != nil {
+		return nil, set, fmt.Errorf("the root of trust %s does not open the store %s: %w", f.root, f.store, err)
+	}
+	rec, err := st.Get(ctx, settingsPath)
+	if err != nil {
+		return nil, set, fmt.Errorf("the store %s has lost its settings (%w): put it back from a backup", f.store, err)
+	}
+	content, err := sealer.Open(settingsPath, rec.Value)
+	if err != nil {
+		return nil, set, fmt.Errorf("the settings in the store %s are not authentic (%w): put it back from a backup", f.store, err)
+	}
+	if len(content) == 0 || content[0] != settingsVersion || cbor.Unmarshal(content[1:], &set) != nil {
+		return nil, set, fmt.Errorf("the store %s was made by a newer Trent", f.store)
+	}
+	return sealer, set, nil
+}
+
+func regionsFrom(names []string) sigv4.Regions {
+	var r sigv4.Regions
+	for _, n := range names {
+		if n == "*" {
+			r.Any = true
+		} else {
+			r.Names = append(r.Names, n)
+		}
+	}
+	return r
+}
+
+// Listen opens the address of the settings.
+func (s *Server) Listen() (net.Listener, error) {
+	if err := s.checkListen(); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return l, nil
+}
+
+// checkListen refuses to send data keys over a network in clear.
+func (s *Server) checkListen() error {
+	if s.config.TLSCert != "" || s.config.InsecurePlaintext {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("listen address %q: %w", s.config.Listen, err)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%s is not a loopback address, and without TLS data keys would cross the network in clear: set tls-cert and tls-key, or insecure-plaintext if TLS ends in front of Trent", s.config.Listen)
+}
+
+// Serve answers on l until ctx ends, then lets the requests in flight finish.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	s.sweeping.Go(s.sweep)
+	done := make(chan error, 1)
+	go func() { done <- s.door.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("shutting down; requests in flight finish")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.ShutdownGrace)
+	defer cancel()
+	if err := s.door.Shutdown(grace); err != nil {
+		return fmt.Errorf("requests did not finish within %s: %w", s.config.ShutdownGrace, err)
+	}
+	return <-done
+}
+
+// Close ends what runs behind the door and closes the files. It comes after Serve.
+func (s *Server) Close() error {
+	var err error
+	s.close.Do(func() {
+		close(s.stop)
+		s.sweeping.Wait()
+		err = errors.Join(s.store.Close(), s.audit.Close())
+	})
+	return err
+}
+
+// sweepEvery is how often what is over is cleared away. Nothing but disk space
+// depends on it.
+const sweepEvery = time.Minute
+
+func (s *Server) sweep() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-t.C:
+		}
+		n, err := s.ring.Sweep(context.Background(), s.now())
+		if err != nil {
+			s.log.Error("sweep", "error", err)
+		}
+		if n > 0 {
+			s.log.Info("deleted keys whose waiting period is over", "keys", n)
+		}
+	}
+}
+
+// ready says why requests should go elsewhere, or nil.
+func (s *Server) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if _, err := s.store.Get(ctx, settingsPath); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return s.audit.Err()
+}
+
+// tlsFrom makes the TLS settings, or nil where there are none.
+func tlsFrom(o config.Serve) (*tls.Config, error) {
+	if o.TLSCert == "" && o.TLSKey == "" {
+		return nil, nil
+	}
+	if o.TLSCert == "" || o.TLSKey == "" {
+		return nil, errors.New("tls-cert and tls-key go together: one of them is missing")
+	}
+	c := &certificate{certFile: o.TLSCert, keyFile: o.TLSKey}
+	if _, err := c.get(nil); err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, nil
+}
+
+// certificate reads its files again when the certificate file has changed, so
+// that renewing it needs no restart.
+type certificate struct {
+	certFile, keyFile string
+
+	mu      sync.Mutex
+	changed time.Time
+	looked  time.Time
+	current *tls.Certificate
+}
+
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if c.current != nil && now.Sub(c.looked) < time.Second {
+		return c.current, nil
+	}
+	c.looked = now
+	info, err := os.Stat(c.certFile)
+	if err == nil && c.current != nil && info.ModTime().Equal(c.changed) {
+		return c.current, nil
+	}
+	if err == nil {
+		var pair tls.Certificate
+		if pair, err = tls.LoadX509KeyPair(c.certFile, c.keyFile); err == nil {
+			c.current, c.changed = &pair, info.ModTime()
+			return c.current, nil
+		}
+	}
+	if c.current != nil {
+		return c.current, nil // half-written files: the old pair serves until they are whole
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the TLS certificate: %w", err)
+	}
+	return nil, fmt.Errorf("the TLS certificate %s and its key %s: %w", c.certFile, c.keyFile, err)
+}
