@@ -58,7 +58,8 @@ type Batch struct {
 	Delete []string // of a path without a record: nothing happens
 }
 
-// An Event is a path that changed. Value is nil where it was deleted.
+// An Event is a path that changed. Value is nil where it was deleted. All
+// watchers get the same slices: they must not change them.
 type Event struct {
 	Path  string
 	Value []byte
@@ -69,7 +70,7 @@ type Event struct {
 // A Store does not keep or change the slices that it is given after it returned.
 type Store interface {
 	// Get returns the record at path, or ErrNotFound. It sees every commit that
-	// was acknowledged before it was called.
+	// was acknowledged before it was called, and none that is not durable yet.
 	Get(ctx context.Context, path string) (Record, error)
 
 	// List returns records whose path starts with prefix and sorts (by bytes)
@@ -77,7 +78,9 @@ type Store interface {
 	// after may be "". Values are left out (nil) with keysOnly.
 	List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]Record, error)
 
-	// Commit applies the batch and returns its revision once it is durable.
+	// Commit applies the batch and returns its revision once it is durable. A
+	// batch that changes nothing (it has conditions only, or deletes what is not
+	// there) has the revision of the commit before it, and no events.
 	// A failed condition is a *Conflict and changes nothing. Any other error
 	// leaves open whether the batch was applied, unless it is ErrClosed,
 	// ErrInvalid or ErrReadOnly.
@@ -86,7 +89,9 @@ type Store interface {
 	// Watch sends the events of every commit after the revision from, in order,
 	// one slice a commit, until ctx ends; then the channel is closed. A
 	// channel that closes before ctx ends has lost track (the watcher was too
-	// slow, or from is too old): the watcher must read anew.
+	// slow, from is too old, or the store was closed): the watcher must read
+	// anew. It loses nothing if it asks for Rev first, then for Watch from
+	// there, and then reads.
 	Watch(ctx context.Context, from Rev) (<-chan []Event, error)
 
 	// Rev is the revision of the newest acknowledged commit.
