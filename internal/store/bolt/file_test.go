@@ -233,9 +233,9 @@ func ours(tx *bbolt.Tx, format []byte) error {
 	return b.Put(formatKey, format)
 }
 
-// pristine is a closed store of 1000 records, without the room to grow.
-func pristine(t *testing.T) (path string, content []byte) {
-	s := filled(t, 1000)
+// pristine is a closed store of so many records, without the room to grow.
+func pristine(t *testing.T, records int) (path string, content []byte) {
+	s := filled(t, records)
 	used := s.seen.tx.Size()
 	s.Close()
 	if err := os.Truncate(s.path, used); err != nil {
@@ -250,7 +250,7 @@ func pristine(t *testing.T) (path string, content []byte) {
 
 // A file that was cut off is refused, unless only room to grow was cut.
 func TestSEC_E16_Truncated(t *testing.T) {
-	path, content := pristine(t)
+	path, content := pristine(t, 1000)
 	wantIntact(t, path, 1000)
 	used := len(content)
 	sizes := []int{1, 15, 16, 79, 80, 4095, 4096, 4175, 4176, 8191, 8192, 16384, used - pageSize, used - 1}
@@ -287,7 +287,7 @@ func wantIntact(t *testing.T, path string, records int) {
 // With one meta page damaged the other counts: at worst it is the state before
 // the last commit. With both damaged the file is refused.
 func TestSEC_E16_MetaPages(t *testing.T) {
-	path, content := pristine(t)
+	path, content := pristine(t, 1000)
 	for at := headerSize; at < headerSize+metaSize; at++ {
 		for _, both := range []bool{false, true} {
 			damaged := bytes.Clone(content)
@@ -314,8 +314,8 @@ func boolInt(b bool) int {
 
 // Bits flipped anywhere: whatever happens, the process lives.
 func TestSEC_E16_FlippedBits(t *testing.T) {
-	for seed := range 4 {
-		path, _ := pristine(t)
+	for seed, records := range []int{1000, 1000, 100, 3, 0} {
+		path, _ := pristine(t, records)
 		t.Log(lines(t, child("damage", path, fmt.Sprint(seed))))
 	}
 }

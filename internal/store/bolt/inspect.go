@@ -148,6 +148,10 @@ type page struct {
 	bytes []byte
 }
 
+func parse(b []byte) page {
+	return page{kind: order.Uint16(b[8:]), count: int(order.Uint16(b[10:])), bytes: b}
+}
+
 // read returns a page and marks it as met.
 func (s *skeleton) read(id uint64) (page, error) {
 	if err := s.use(id); err != nil {
@@ -157,11 +161,7 @@ func (s *skeleton) read(id uint64) (page, error) {
 	if _, err := s.file.ReadAt(first, int64(id)*pageSize); err != nil {
 		return page{}, err
 	}
-	p := page{
-		kind:  order.Uint16(first[8:]),
-		count: int(order.Uint16(first[10:])),
-		bytes: first,
-	}
+	p := parse(first)
 	more := uint64(order.Uint32(first[12:]))
 	if order.Uint64(first[0:]) != id || more >= s.pages-id {
 		return page{}, fmt.Errorf("the header of page %d is wrong", id)
@@ -234,15 +234,27 @@ func (s *skeleton) checkRoot(id uint64) error {
 		if e.flags != 1 || len(e.value) < 16 {
 			return errors.New("the list of its buckets is wrong")
 		}
-		root := order.Uint64(e.value)
-		if root == 0 {
-			continue // the bucket is so small that its one page is in the entry
-		}
-		if err := s.checkTree(root, nil, nil); err != nil {
+		if err := s.checkBucket(order.Uint64(e.value), e.value[16:]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkBucket checks a bucket with its root at the page id. A small one has no
+// page of its own, but a leaf within its entry: inline.
+func (s *skeleton) checkBucket(id uint64, inline []byte) error {
+	if id != 0 {
+		return s.checkTree(id, nil, nil)
+	}
+	if len(inline) < headerSize {
+		return errors.New("a bucket is too short")
+	}
+	p := parse(inline)
+	if p.kind != leafPage {
+		return errors.New("a small bucket is no leaf")
+	}
+	return s.checkPage(p, nil, nil)
 }
 
 // checkTree checks the page id and what is below. Its keys must be from low on, and
@@ -255,6 +267,14 @@ func (s *skeleton) checkTree(id uint64, low, high []byte) error {
 	if p.kind != leafPage && (p.kind != branchPage || p.count == 0) {
 		return fmt.Errorf("page %d is not of a tree", id)
 	}
+	if err := s.checkPage(p, low, high); err != nil {
+		return fmt.Errorf("page %d: %w", id, err)
+	}
+	return nil
+}
+
+// checkPage checks the elements of a page, and what is below them.
+func (s *skeleton) checkPage(p page, low, high []byte) error {
 	var last element
 	for i := range p.count {
 		e, err := p.element(i)
@@ -262,7 +282,7 @@ func (s *skeleton) checkTree(id uint64, low, high []byte) error {
 			return err
 		}
 		if bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 || i > 0 && bytes.Compare(e.key, last.key) <= 0 {
-			return fmt.Errorf("page %d is out of order", id)
+			return errors.New("its keys are out of order")
 		}
 		if i > 0 && p.kind == branchPage {
 			if err := s.checkTree(last.child, last.key, e.key); err != nil {
