@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ type File struct {
 	sync bool
 
 	mu      sync.Mutex
-	ended   sync.Cond // of mu: a round has ended
+	idle    sync.Cond // of mu: nobody is writing
 	file    *os.File
 	now     *round // the round that is being collected
 	writing bool   // an earlier round is being written
@@ -36,18 +37,28 @@ type File struct {
 	looked  time.Time // when follow last looked
 }
 
-// A round is the lines that one write takes. Each waiter keeps its round, so
-// that it learns the fate of its own line and of no other.
+// A round is the lines that one write takes. Who opens a round writes it; the
+// others of the round wait for that, and learn the fate of their own line.
 type round struct {
 	lines []byte
+	size  int       // lines in it
+	ended sync.Cond // of File.mu
 	done  bool
 	err   error
 }
 
+func (f *File) newRound() *round {
+	r := &round{lines: f.spare[:0]}
+	r.ended.L = &f.mu
+	f.spare = nil
+	return r
+}
+
 // OpenFile opens or creates the file, with mode 0600. Nobody else may read it.
 func OpenFile(path string, durable bool) (*File, error) {
-	f := &File{path: path, sync: durable, now: &round{}}
-	f.ended.L = &f.mu
+	f := &File{path: path, sync: durable}
+	f.idle.L = &f.mu
+	f.now = f.newRound()
 	if err := f.open(); err != nil {
 		return nil, err
 	}
@@ -76,33 +87,44 @@ func (f *File) open() error {
 func (f *File) Append(line []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	mine := f.now
-	mine.lines = append(mine.lines, line...)
-	for f.writing && !mine.done {
-		f.ended.Wait()
+	r := f.now
+	first := r.size == 0
+	r.lines = append(r.lines, line...)
+	r.size++
+	if first {
+		f.writeRound(r)
 	}
-	if !mine.done {
-		f.writeRound(mine)
+	for !r.done {
+		r.ended.Wait()
 	}
-	return mine.err
+	return r.err
 }
 
 // writeRound writes a round for everyone in it. It is called with mu held and
-// gives it up while it writes; meanwhile the next round collects.
+// gives it up while others join, and while it writes and the next round
+// collects.
 func (f *File) writeRound(r *round) {
-	f.now = &round{lines: f.spare[:0]}
-	f.spare = nil
+	// Step back once for those who are ready to join. With nobody else about that
+	// costs next to nothing; under load one write then serves many.
+	f.mu.Unlock()
+	runtime.Gosched()
+	f.mu.Lock()
+	for f.writing {
+		f.idle.Wait()
+	}
+	f.now = f.newRound()
 	f.writing = true
 	f.mu.Unlock()
 
 	err := f.write(r.lines)
 
 	f.mu.Lock()
-	f.spare, r.lines = r.lines, nil
 	f.writing = false
-	r.done, r.err = true, err
+	f.spare, r.lines = r.lines, nil
 	f.last = err
-	f.ended.Broadcast()
+	r.done, r.err = true, err
+	r.ended.Broadcast()
+	f.idle.Signal()
 }
 
 func (f *File) write(lines []byte) error {
@@ -159,7 +181,7 @@ func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.writing {
-		f.ended.Wait()
+		f.idle.Wait()
 	}
 	return f.file.Close()
 }

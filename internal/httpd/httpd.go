@@ -125,7 +125,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			v.road.Body = *body
 		}
 	}
-	s.write(w, v.road.ID, s.o.Road.Walk(r.Context(), &v.road))
+	room := s.pool.take(0)
+	v.road.Room = *room
+	a := s.o.Road.Walk(r.Context(), &v.road)
+	s.write(w, v.road.ID, a)
+	s.pool.give(room)
 }
 
 // admit refuses what can be no request of the API.
@@ -161,7 +165,8 @@ func (v *visit) Authenticate(ctx context.Context, body []byte, now time.Time) (p
 	}, nil
 }
 
-// write lets an answer out and forgets it: it may hold a plaintext.
+// write lets an answer out and forgets it: it may hold a plaintext, and may have
+// outgrown the room that was given for it.
 func (s *Server) write(w http.ResponseWriter, id string, a pipeline.Answer) {
 	h := w.Header()
 	h["x-amzn-RequestId"] = []string{id}

@@ -3,6 +3,7 @@ package httpd
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // limitListener bounds the connections that are open at once, in all and from
@@ -12,7 +13,12 @@ func limitListener(l net.Listener, all, byAddr int) net.Listener {
 	if byAddr == 0 {
 		byAddr = all
 	}
-	return &limited{Listener: l, slots: make(chan struct{}, all), byAddr: byAddr, closed: make(chan struct{}), open: make(map[string]int)}
+	limited := &limited{
+		Listener: l, slots: make(chan struct{}, all), byAddr: byAddr, closed: make(chan struct{}),
+		open: make(map[string]int), conns: make(map[*limitedConn]struct{}),
+	}
+	go limited.reap()
+	return limited
 }
 
 type limited struct {
@@ -23,8 +29,9 @@ type limited struct {
 	closing sync.Once
 	closed  chan struct{}
 
-	mu   sync.Mutex
-	open map[string]int // connections by address
+	mu    sync.Mutex
+	open  map[string]int // connections by address
+	conns map[*limitedConn]struct{}
 }
 
 // Accept implements net.Listener.
@@ -41,8 +48,9 @@ func (l *limited) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		addr := hostOf(c.RemoteAddr())
-		if l.enter(addr) {
-			return &limitedConn{Conn: c, from: l, addr: addr}, nil
+		conn := &limitedConn{Conn: c, from: l, addr: addr}
+		if l.enter(conn) {
+			return conn, nil
 		}
 		_ = c.Close() // nothing was promised to it
 		<-l.slots
@@ -55,36 +63,137 @@ func (l *limited) Close() error {
 	return l.Listener.Close()
 }
 
-func (l *limited) enter(addr string) bool {
+func (l *limited) enter(c *limitedConn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[addr] >= l.byAddr {
+	if l.open[c.addr] >= l.byAddr {
 		return false
 	}
-	l.open[addr]++
+	l.open[c.addr]++
+	l.conns[c] = struct{}{}
 	return true
 }
 
-func (l *limited) leave(addr string) {
+func (l *limited) leave(c *limitedConn) {
 	l.mu.Lock()
-	if l.open[addr]--; l.open[addr] == 0 {
-		delete(l.open, addr)
+	if l.open[c.addr]--; l.open[c.addr] == 0 {
+		delete(l.open, c.addr)
 	}
+	delete(l.conns, c)
 	l.mu.Unlock()
 	<-l.slots
 }
 
+// reapEvery is how late a deadline may act.
+const reapEvery = 100 * time.Millisecond
+
+// reap acts on the deadlines of all connections until the listener has been
+// closed and the last of them with it.
+func (l *limited) reap() {
+	t := time.NewTicker(reapEvery)
+	defer t.Stop()
+	for now := range t.C {
+		l.mu.Lock()
+		for c := range l.conns {
+			c.expire(now)
+		}
+		last := len(l.conns) == 0
+		l.mu.Unlock()
+		select {
+		case <-l.closed:
+			if last {
+				return
+			}
+		default:
+		}
+	}
+}
+
+// limitedConn is a connection of a limited listener.
+//
+// Its deadlines are only noted, and acted upon by reap. net/http moves them
+// some five times a request, and each move of a real one costs a timer in the
+// kernel of the runtime; all that is asked of them is to end, some seconds on,
+// what has stalled.
 type limitedConn struct {
 	net.Conn
 	from *limited
 	addr string
 	once sync.Once
+
+	mu    sync.Mutex
+	read  deadline
+	write deadline
+}
+
+type deadline struct {
+	at   time.Time // zero: none
+	real bool      // one has been set on the connection itself, in the past
+}
+
+// past is a deadline that has been over for long. net/http sets such a one to
+// interrupt a read, so whatever lies before it must act at once.
+var past = time.Unix(1, 0)
+
+// SetReadDeadline implements net.Conn.
+func (c *limitedConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read.set(t, c.Conn.SetReadDeadline)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *limitedConn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.write.set(t, c.Conn.SetWriteDeadline)
+}
+
+// SetDeadline implements net.Conn.
+func (c *limitedConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+func (d *deadline) set(t time.Time, really func(time.Time) error) error {
+	d.at = t
+	now := !t.IsZero() && !t.After(past)
+	if now == d.real && !now {
+		return nil
+	}
+	d.real = now
+	if now {
+		return really(past)
+	}
+	return really(time.Time{})
+}
+
+// expire lets deadlines act that have passed.
+func (c *limitedConn) expire(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.read.passed(now) {
+		_ = c.Conn.SetReadDeadline(past) // it fails only on a closed connection
+	}
+	if c.write.passed(now) {
+		_ = c.Conn.SetWriteDeadline(past)
+	}
+}
+
+func (d *deadline) passed(now time.Time) bool {
+	if d.real || d.at.IsZero() || now.Before(d.at) {
+		return false
+	}
+	d.real = true
+	return true
 }
 
 // Close implements net.Conn.
 func (c *limitedConn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(func() { c.from.leave(c.addr) })
+	c.once.Do(func() { c.from.leave(c) })
 	return err
 }
 

@@ -26,10 +26,9 @@ type opener interface {
 	Open(ctx context.Context, permit authz.Permit, rec *key.Record, id crypt.MaterialID) (*crypt.Symmetric, error)
 }
 
-// held is one of the entry's uses, as far as the walk has come with it.
-type held struct {
-	action.Held
-	use      *action.Resource
+// use is how far the walk has come with one of the entry's uses.
+type use struct {
+	entry    *action.Resource
 	permit   authz.Permit
 	resource string // what the decision is about: an ARN, or *
 	skipped  bool   // the use does not apply to this request
@@ -38,95 +37,105 @@ type held struct {
 }
 
 // find is room 4 for one use: it resolves the reference, and unseals nothing.
-func (w *walk) find(ctx context.Context, use *action.Resource) error {
-	w.held = append(w.held, held{use: use})
-	h := &w.held[len(w.held)-1]
-	if use.When != nil && !use.When(w.in) {
-		h.skipped = true
+func (w *walk) find(ctx context.Context, r *action.Resource) error {
+	w.held = append(w.held, action.Held{})
+	w.uses = append(w.uses, use{entry: r})
+	h, u := &w.held[len(w.held)-1], &w.uses[len(w.uses)-1]
+	if r.When != nil && !r.When(w.in) {
+		u.skipped = true
 		return nil
 	}
-	switch use.Kind {
+	switch r.Kind {
 	case action.OnAccount:
-		h.resource = "*"
+		u.resource = "*"
 		return nil
 	case action.OnAlias, action.OnNewAlias:
-		return w.findAlias(ctx, h)
+		return w.findAlias(ctx, h, u)
 	}
-	return w.findKey(ctx, h)
+	return w.findKey(ctx, h, u)
 }
 
 func (w *walk) here() keyring.Where {
 	return keyring.Where{Account: w.who.Principal.Account, Region: w.who.Region}
 }
 
-func (w *walk) findAlias(ctx context.Context, h *held) error {
-	ref := arn.ParseRef(h.use.Ref(w.in))
+func (w *walk) findAlias(ctx context.Context, h *action.Held, u *use) error {
+	ref := arn.ParseRef(u.entry.Ref(w.in))
 	if ref.Kind != arn.AliasName {
 		return fault.New(api.ValidationException, `Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html`)
 	}
-	h.resource = arn.Alias(w.keys.Partition(), w.who.Region, w.who.Principal.Account, ref.Name)
+	u.resource = arn.Alias(w.keys.Partition(), w.who.Region, w.who.Principal.Account, ref.Name)
 	alias, err := w.keys.FindAlias(ctx, ref, w.here(), w.now)
-	if err != nil && h.use.Kind == action.OnNewAlias && fault.Is(err, api.NotFoundException) {
+	if err != nil && u.entry.Kind == action.OnNewAlias && fault.Is(err, api.NotFoundException) {
 		return nil
 	}
 	h.Alias = alias
 	return err
 }
 
-func (w *walk) findKey(ctx context.Context, h *held) error {
-	if h.use.Blob != nil {
-		if blob := h.use.Blob(w.in); blob != nil {
-			var err error
-			if h.Blob, err = crypt.ParseBlob(blob); err != nil {
-				return err
-			}
-			h.hasBlob = true
-		}
+func (w *walk) findKey(ctx context.Context, h *action.Held, u *use) error {
+	if err := w.parseBlob(h, u); err != nil {
+		return err
 	}
-	name := h.use.Ref(w.in)
-	if name == "" && h.use.Blob != nil {
-		return w.findByBlob(ctx, h)
+	name := u.entry.Ref(w.in)
+	if name == "" && u.entry.Blob != nil {
+		return w.findByBlob(ctx, h, u)
 	}
 	ref := arn.ParseRef(name)
 	if ref.IsAlias() {
-		if err := refuseAlias(h.use.Alias); err != nil {
+		if err := refuseAlias(u.entry.Alias); err != nil {
 			return err
 		}
 	}
 	// A key of another account answers the same whether it is there or not, and
 	// whether or not this action could ever be allowed on it.
 	foreign := ref.Kind != arn.Malformed && ref.Account != "" && ref.Account != w.who.Principal.Account
-	if foreign && !h.use.Abroad {
-		return authz.ForeignKey(w.who.Principal, h.use.Permit)
+	if foreign && !u.entry.Abroad {
+		return authz.ForeignKey(w.who.Principal, u.entry.Permit)
 	}
 	rec, err := w.keys.Find(ctx, ref, w.here(), w.now)
 	if foreign && fault.Is(err, api.NotFoundException) && ref.Region == w.who.Region {
-		return authz.ForeignKey(w.who.Principal, h.use.Permit)
+		return authz.ForeignKey(w.who.Principal, u.entry.Permit)
 	}
 	if err != nil {
 		return err
 	}
-	h.Record, h.resource = rec, rec.ARN
+	h.Record, u.resource = rec, rec.ARN
 	return nil
 }
 
+// parseBlob reads the header of the ciphertext, where the use has one and the
+// request brings it.
+func (w *walk) parseBlob(h *action.Held, u *use) error {
+	if u.entry.Blob == nil {
+		return nil
+	}
+	raw := u.entry.Blob(w.in)
+	if raw == nil {
+		return nil
+	}
+	blob, err := crypt.ParseBlob(raw)
+	h.Blob, u.hasBlob = blob, err == nil
+	return err
+}
+
 // findByBlob lets the header of a ciphertext lead to its key.
-func (w *walk) findByBlob(ctx context.Context, h *held) error {
-	if !h.hasBlob {
+func (w *walk) findByBlob(ctx context.Context, h *action.Held, u *use) error {
+	if !u.hasBlob {
 		// Neither key nor ciphertext: the rules of the entry say it better.
 		if err := w.entry.Rules(w.in); err != nil {
 			return err
 		}
 		return errHiddenKey()
 	}
-	h.byBlob = true
+	u.byBlob = true
 	rec, err := w.keys.FindByMaterial(ctx, h.Blob.Material, w.who.Region, w.now)
 	if keyring.IsAbsent(err) {
 		return errHiddenKey()
 	} else if err != nil {
 		return err
 	}
-	h.Record, h.resource = rec, rec.ARN
+	h.Record, u.resource = rec, rec.ARN
 	return nil
 }
 
@@ -156,31 +165,31 @@ func (w *walk) fits(ctx context.Context) error {
 		}
 	}
 	for i := range w.held {
-		h := &w.held[i]
+		h, u := &w.held[i], &w.uses[i]
 		if h.Record == nil {
 			continue
 		}
-		if err := w.namesItsKey(ctx, h); err != nil {
+		if err := w.namesItsKey(ctx, h, u); err != nil {
 			return err
 		}
-		if err := key.CheckUsage(h.Record, h.use.Usage, w.entry.Op.Name); err != nil {
+		if err := key.CheckUsage(h.Record, u.entry.Usage, w.entry.Op.Name); err != nil {
 			return err
 		}
-		if err := h.use.State.Check(h.Record, w.now); err != nil {
+		if err := u.entry.State.Check(h.Record, w.now); err != nil {
 			return err
 		}
 	}
 	if w.entry.Fit == nil {
 		return nil
 	}
-	return w.entry.Fit(w.holding(), w.in)
+	return w.entry.Fit(w.held, w.in)
 }
 
 // namesItsKey holds the key that was named against the one in the ciphertext.
 // That the ciphertext is of another key is told only if that key is the
 // caller's account's own.
-func (w *walk) namesItsKey(ctx context.Context, h *held) error {
-	if !h.hasBlob || h.Record.Has(h.Blob.Material) {
+func (w *walk) namesItsKey(ctx context.Context, h *action.Held, u *use) error {
+	if !u.hasBlob || h.Record.Has(h.Blob.Material) {
 		return nil
 	}
 	other, err := w.keys.FindByMaterial(ctx, h.Blob.Material, w.who.Region, w.now)
@@ -196,13 +205,13 @@ func (w *walk) namesItsKey(ctx context.Context, h *held) error {
 // openKeys is room 7: the material, for who has a permit on exactly this record.
 func (w *walk) openKeys(ctx context.Context) error {
 	for i := range w.held {
-		h := &w.held[i]
+		h, u := &w.held[i], &w.uses[i]
 		var id crypt.MaterialID
 		switch {
-		case h.Record == nil || h.use.Opens == action.OpensNothing:
+		case h.Record == nil || u.entry.Opens == action.OpensNothing:
 			continue
-		case h.use.Opens == action.OpensBlob:
-			if !h.hasBlob {
+		case u.entry.Opens == action.OpensBlob:
+			if !u.hasBlob {
 				continue
 			}
 			id = h.Blob.Material
@@ -212,7 +221,7 @@ func (w *walk) openKeys(ctx context.Context) error {
 				return fault.New(fault.Internal, "")
 			}
 		}
-		k, err := w.keys.Open(ctx, h.permit, h.Record, id)
+		k, err := w.keys.Open(ctx, u.permit, h.Record, id)
 		if err != nil {
 			return err
 		}
@@ -221,21 +230,18 @@ func (w *walk) openKeys(ctx context.Context) error {
 	return nil
 }
 
-// holding is what an entry gets to see of the uses.
-func (w *walk) holding() []action.Held {
-	out := make([]action.Held, len(w.held))
-	for i := range w.held {
-		out[i] = w.held[i].Held
-	}
-	return out
-}
-
-// resources are the names that were decided upon, for the record.
+// resources are the names that were decided upon, and of keys that were made,
+// for the record.
 func (w *walk) resources() []string {
-	var out []string
-	for i := range w.held {
-		if name := w.held[i].resource; name != "" && name != "*" {
+	out := w.roomForNames[:0]
+	for i := range w.uses {
+		if name := w.uses[i].resource; name != "" && name != "*" {
 			out = append(out, name)
+		}
+	}
+	for _, c := range w.call.Changes {
+		if put, ok := c.(keyring.PutKey); ok && put.Was == nil {
+			out = append(out, put.Now.ARN)
 		}
 	}
 	return out

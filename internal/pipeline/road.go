@@ -7,6 +7,7 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"trent/internal/action"
@@ -26,7 +27,8 @@ type Request struct {
 	Source    string // address of the peer
 	UserAgent string
 	Who       Authenticator
-	Refused   error // why the door itself refuses it; then the road only writes it down
+	Refused   error  // why the door itself refuses it; then the road only writes it down
+	Room      []byte // where the answer may be put, if it has room
 }
 
 // Authenticator finds out who made a request. It is asked once, before anything
@@ -68,7 +70,11 @@ type Road struct {
 	open   bool // answer although the audit record could not be written
 	log    *slog.Logger
 	now    func() time.Time
+	lines  sync.Pool // *lineBuffers
 }
+
+// lineBuffers are for making an audit record, which holds no secret.
+type lineBuffers struct{ params, line []byte }
 
 // Options of a Road.
 type Options struct {

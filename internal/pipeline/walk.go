@@ -26,13 +26,21 @@ type walk struct {
 	entry *action.Entry // room 1
 	who   Identity      // room 2
 	in    api.Input     // room 3
-	held  []held        // rooms 4 to 7, one for each of the entry's uses
+	held  []action.Held // rooms 4 to 7, one for each of the entry's uses
+	uses  []use         // and what else is known of each
 	call  action.Call   // room 8
 	out   api.Output
 
 	seen   *keyring.Sighting // to be remembered with the commit, or nil
 	dryRun bool
+
+	roomForHeld  [maxUses]action.Held
+	roomForUses  [maxUses]use
+	roomForNames [maxUses]string
 }
+
+// maxUses is what most entries need at most; more only costs an allocation.
+const maxUses = 3
 
 // Walk takes a request down the road and returns the answer, which has been
 // written down by then. It does not fail: what goes wrong is an answer too.
@@ -76,12 +84,12 @@ const maxRaces = 64
 // decideAndDo walks rooms 4 to 8. Nothing in them has an effect, so they can be
 // walked again.
 func (w *walk) decideAndDo(ctx context.Context) error {
-	w.held = w.held[:0]
+	w.held, w.uses = w.roomForHeld[:0], w.roomForUses[:0]
 	for i := range w.entry.Uses {
 		if err := w.find(ctx, &w.entry.Uses[i]); err != nil { // 4: which key
 			return err
 		}
-		if err := w.permit(&w.held[i]); err != nil { // 5: may they
+		if err := w.permit(i); err != nil { // 5: may they
 			return err
 		}
 	}
@@ -167,18 +175,19 @@ func (w *walk) decode() error {
 	return nil
 }
 
-func (w *walk) permit(h *held) error {
+func (w *walk) permit(i int) error {
+	u := &w.uses[i]
 	switch {
-	case h.skipped || h.use.Permit.Name == "":
+	case u.skipped || u.entry.Permit.Name == "":
 		return nil
-	case h.use.Kind != action.OnKey:
-		return authz.OnAccount(w.who.Principal, h.use.Permit, h.resource)
+	case u.entry.Kind != action.OnKey:
+		return authz.OnAccount(w.who.Principal, u.entry.Permit, u.resource)
 	}
-	p, err := authz.OnKey(w.who.Principal, h.use.Permit, h.Record)
-	if err != nil && h.byBlob {
+	p, err := authz.OnKey(w.who.Principal, u.entry.Permit, w.held[i].Record)
+	if err != nil && u.byBlob {
 		return errHiddenKey()
 	}
-	h.permit = p
+	u.permit = p
 	return err
 }
 
@@ -186,7 +195,7 @@ func (w *walk) permit(h *held) error {
 // been checked by now, and nothing happens.
 func (w *walk) run(ctx context.Context) error {
 	w.call = action.Call{
-		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Held: w.holding(), Lists: w.keys,
+		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Held: w.held, Lists: w.keys,
 		KeepsControl: w.keepsControl,
 	}
 	out, err := w.entry.Run(ctx, &w.call, w.in)
@@ -215,10 +224,10 @@ func (w *walk) answer(err error) Answer {
 	a := Answer{Status: 200}
 	var f *fault.Error
 	if err == nil {
-		a.Body = wire.Encode(make([]byte, 0, 1024), w.out)
+		a.Body = wire.Encode(w.req.Room[:0], w.out)
 	} else {
 		f = fault.From(err)
-		a.Body, a.Status = wire.EncodeFault(nil, f)
+		a.Body, a.Status = wire.EncodeFault(w.req.Room[:0], f)
 		w.report(f)
 	}
 	if err := w.writeDown(f, a.Status); err != nil {
@@ -241,10 +250,16 @@ func (w *walk) report(f *fault.Error) {
 }
 
 func (w *walk) writeDown(f *fault.Error, status int) error {
+	b, ok := w.lines.Get().(*lineBuffers)
+	if !ok {
+		b = new(lineBuffers)
+	}
+	defer w.lines.Put(b)
+	b.params = w.appendParams(b.params[:0])
 	rec := audit.Record{
 		Time: w.now, RequestID: w.req.ID, Source: w.req.Source, UserAgent: w.req.UserAgent,
 		Region: w.who.Region, Operation: w.name(), DryRun: w.dryRun, Status: status,
-		Resources: w.resources(), Params: w.params(), Took: w.Road.now().Sub(w.req.Received),
+		Resources: w.resources(), Params: b.params, Took: w.Road.now().Sub(w.req.Received),
 	}
 	if p := w.who.Principal; p != nil {
 		rec.Principal, rec.Account, rec.AccessKeyID = p.ARN, p.Account, p.AccessKeyID
@@ -258,7 +273,8 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 			rec.Reason = cause.Error()
 		}
 	}
-	return w.audit.Append(rec.Append(make([]byte, 0, 768)))
+	b.line = rec.Append(b.line[:0])
+	return w.audit.Append(b.line)
 }
 
 // name is the operation, if it is one: what else a target says is not ours to
@@ -273,14 +289,13 @@ func (w *walk) name() string {
 	return ""
 }
 
-// params is a JSON object of the members that the entry lists. Sensitive ones
-// cannot be listed: the generated code has no way to give them.
-func (w *walk) params() []byte {
+// appendParams appends a JSON object of the members that the entry lists.
+// Sensitive ones cannot be listed: the generated code has no way to give them.
+func (w *walk) appendParams(b []byte) []byte {
 	if w.in == nil || len(w.entry.Audit) == 0 {
-		return nil
+		return b
 	}
-	b := make([]byte, 1, 256)
-	b[0] = '{'
+	b = append(b, '{')
 	for _, name := range w.entry.Audit {
 		start := len(b)
 		if start > 1 {
