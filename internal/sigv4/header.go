@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/textproto"
@@ -22,7 +23,7 @@ type authorization struct {
 	scope     string // date/region/service/terminator
 	signed    string // SignedHeaders, as sent
 	signature string
-	shown     string // the header as messages may quote it
+	raw       string // the header, as sent
 }
 
 // parseAuthorization reads the one Authorization header.
@@ -34,10 +35,10 @@ func parseAuthorization(r *Request) (authorization, error) {
 	if len(sent) > 1 {
 		return authorization{}, fault.New(IncompleteSignature, "There must be one Authorization header.")
 	}
-	a := authorization{shown: shown(sent[0])}
+	a := authorization{raw: sent[0]}
 	params, ok := strings.CutPrefix(sent[0], algorithm+" ")
 	if !ok {
-		return a, fault.New(IncompleteSignature, "Authorization header requires the algorithm 'AWS4-HMAC-SHA256'. Authorization="+a.shown)
+		return a, fault.New(IncompleteSignature, "Authorization header requires the algorithm 'AWS4-HMAC-SHA256'. Authorization="+a.shown())
 	}
 	var credential string
 	for params != "" {
@@ -53,15 +54,16 @@ func parseAuthorization(r *Request) (authorization, error) {
 		case "Signature":
 			field = &a.signature
 		}
-		if field == nil || *field != "" {
-			return a, fault.New(IncompleteSignature, "Authorization header has an unknown or a repeated parameter. Authorization="+a.shown)
+		if field == nil || *field != "" || value == "" {
+			return a, fault.New(IncompleteSignature, "Authorization header has an unknown, an empty or a repeated parameter. Authorization="+a.shown())
 		}
 		*field = value
 	}
 	if missing := missingParams(credential, a); missing != "" {
-		return a, fault.New(IncompleteSignature, missing+"Authorization="+a.shown)
+		return a, fault.New(IncompleteSignature, missing+"Authorization="+a.shown())
 	}
-	return a, a.split(credential)
+	err := a.split(credential)
+	return a, err
 }
 
 func missingParams(credential string, a authorization) string {
@@ -76,17 +78,17 @@ func missingParams(credential string, a authorization) string {
 
 // split takes the credential apart: an access key id and a scope of four parts.
 func (a *authorization) split(credential string) error {
-	var ok bool
-	if a.accessKey, a.scope, ok = strings.Cut(credential, "/"); !ok || !validAccessKey(a.accessKey) {
-		return fault.New(UnrecognizedClient, "The security token included in the request is invalid.")
-	}
-	rest := a.scope
-	for _, field := range []*string{&a.date, &a.region, &a.service} {
+	rest, ok := credential, false
+	for _, field := range []*string{&a.accessKey, &a.date, &a.region, &a.service} {
 		if *field, rest, ok = strings.Cut(rest, "/"); !ok {
 			return fault.New(IncompleteSignature, "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.")
 		}
 	}
 	a.terminator = rest
+	if !validAccessKey(a.accessKey) {
+		return fault.New(UnrecognizedClient, "The security token included in the request is invalid.")
+	}
+	a.scope = credential[len(a.accessKey)+1:]
 	return nil
 }
 
@@ -110,10 +112,10 @@ func validAccessKey(id string) bool {
 // on those headers being there once.
 func checkSignedHeaders(r *Request, a authorization) error {
 	host, last, count := false, "", 0
-	for rest := a.signed; rest != ""; {
+	for rest, more := a.signed, true; more; {
 		var name string
-		name, rest, _ = strings.Cut(rest, ";")
-		if name <= last || name != strings.ToLower(name) {
+		name, rest, more = strings.Cut(rest, ";")
+		if name <= last || !lowerName(name) {
 			return fault.New(InvalidSignature, "SignedHeaders must be lower-case names in order, each of them once.")
 		}
 		if count++; count > maxSigned {
@@ -139,6 +141,17 @@ func checkSignedHeaders(r *Request, a authorization) error {
 	return nil
 }
 
+// lowerName reports whether s is a header name in lower case. Other letters
+// than those of ASCII have no place in one, and would confuse EqualFold.
+func lowerName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == ':' || 'A' <= c && c <= 'Z' {
+			return false
+		}
+	}
+	return true
+}
+
 // isSigned looks for a canonical header name in the list of lower-case ones.
 func isSigned(list, name string) bool {
 	for list != "" {
@@ -152,9 +165,12 @@ func isSigned(list, name string) bool {
 }
 
 // appendCanonical appends the canonical request. It reports false where a
-// header is listed as signed and is not there.
-func appendCanonical(b []byte, r *Request, a authorization) ([]byte, bool) {
+// header is listed as signed and is not there, or has a line break in it, with
+// which one header could pass for two.
+func appendCanonical(b []byte, r *Request, a authorization, payload *[sha256.Size]byte) ([]byte, bool) {
 	b = append(b, "POST\n/\n\n"...)
+	top := len(b)
+	lines := 0
 	for rest := a.signed; rest != ""; {
 		var name string
 		name, rest, _ = strings.Cut(rest, ";")
@@ -178,12 +194,13 @@ func appendCanonical(b []byte, r *Request, a authorization) ([]byte, bool) {
 			}
 		}
 		b = append(b, '\n')
+		lines++
 	}
+	whole := bytes.Count(b[top:], []byte{'\n'}) == lines
 	b = append(b, '\n')
 	b = append(b, a.signed...)
 	b = append(b, '\n')
-	sum := sha256.Sum256(r.Body)
-	return hex.AppendEncode(b, sum[:]), true
+	return hex.AppendEncode(b, payload[:]), whole
 }
 
 // appendTrimmed drops outer blanks and makes inner runs of them one.
@@ -224,12 +241,10 @@ func canonicalName(lower string) string {
 	return textproto.CanonicalMIMEHeaderKey(lower)
 }
 
-// shown is what messages quote of an Authorization header: it is the caller's
-// own, but it is cut and kept printable.
-func shown(s string) string {
-	if len(s) > 512 {
-		s = s[:512]
-	}
+// shown is what messages quote of the header: it is the caller's own, but it is
+// cut and kept printable.
+func (a authorization) shown() string {
+	s := a.raw[:min(len(a.raw), 512)]
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
 			return '?'

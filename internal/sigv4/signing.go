@@ -58,6 +58,7 @@ func (s *signingKeys) add(owner string, a authorization, cred Credential) *signi
 // changed meanwhile, that pool is forgotten, and the old key with it.
 type keyedMAC struct {
 	hash.Hash
+	sum  [sha256.Size]byte // room for the result
 	home *sync.Pool
 }
 
