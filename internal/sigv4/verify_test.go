@@ -299,7 +299,7 @@ func TestSEC_A05_SignedHeadersList(t *testing.T) {
 			r := plain()
 			s := newSigner()
 			r.Header["Authorization"] = []string{"AWS4-HMAC-SHA256 Credential=" + s.id + "/" + s.scope() + ", SignedHeaders=" + list + ", Signature=" + s.signature(r, list)}
-			mustRefuse(t, newVerifier(), r, noon, sigv4.InvalidSignature)
+			mustRefuse(t, newVerifier(), r, noon, sigv4.InvalidSignature, "lower-case names in order")
 		})
 	}
 	t.Run("a header that is not there", func(t *testing.T) {
