@@ -3,8 +3,8 @@
 //
 // A symmetric key never encrypts with its material. For each message it derives
 // a key of its own and a commitment from the material and a fresh random
-// nonce (HKDF-Expand of RFC 5869, which NIST SP 800-56C counts among the
-// approved two-step KDFs), and seals with AES-256-GCM under a random nonce
+// nonce (HKDF-Expand of RFC 5869, the expansion step of the two-step KDF that
+// NIST SP 800-56C approves), and seals with AES-256-GCM under a random nonce
 // (SP 800-38D, RBG-based construction). There is no counter to keep and no
 // practical limit to the number of messages. docs/spec/ciphertext-blob.md has
 // the layout, the reasons and test vectors.

@@ -5,10 +5,18 @@ import (
 	"slices"
 )
 
+// fewPairs is the number of pairs up to which no memory is taken for sorting.
+const fewPairs = 8
+
 // associatedData is what a blob authenticates beside its plaintext: its own
 // header, then the encryption context.
 func associatedData(header []byte, context map[string]string) []byte {
-	return appendContext(slices.Clone(header), context)
+	size := len(header) + 4
+	for k, v := range context {
+		size += 4 + len(k) + 4 + len(v)
+	}
+	ad := make([]byte, 0, size)
+	return appendContext(append(ad, header...), context)
 }
 
 // appendContext encodes an encryption context injectively: the number of
@@ -21,7 +29,8 @@ func appendContext(dst []byte, context map[string]string) []byte {
 	if len(context) == 0 {
 		return dst
 	}
-	keys := make([]string, 0, len(context))
+	var few [fewPairs]string
+	keys := few[:0]
 	for k := range context {
 		keys = append(keys, k)
 	}

@@ -111,8 +111,8 @@ func (k *Symmetric) Open(b Blob, context map[string]string) (secret.Bytes, error
 
 // derive makes the key of one message and the commitment to it.
 func (k *Symmetric) derive(nonce []byte) (cipher.AEAD, []byte, error) {
-	info := make([]byte, 0, len(labelMessage)+len(k.cluster)+len(k.id)+nonceSize)
-	info = append(info, labelMessage...)
+	var room [len(labelMessage) + len(ClusterID{}) + len(MaterialID{}) + nonceSize]byte
+	info := append(room[:0], labelMessage...)
 	info = append(info, k.cluster[:]...)
 	info = append(info, k.id[:]...)
 	info = append(info, nonce...)
