@@ -221,6 +221,17 @@ func TestSEC_D01_SameMessageTwice(t *testing.T) {
 	}
 }
 
+// Lengths that no Seal gives are refused at sight, though their tags are right.
+func TestLengthBounds(t *testing.T) {
+	for n, ok := range map[int]bool{0: false, 1: true, crypt.MaxPlaintext: true, crypt.MaxPlaintext + 1: false} {
+		d := newDraft()
+		d.plaintext = make([]byte, n)
+		if _, err := crypt.ParseBlob(d.seal()); (err == nil) != ok {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
+
 // newDraft is a good blob in its parts.
 func newDraft() draft {
 	return draft{
