@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"trent/internal/api"
 	"trent/internal/arn"
@@ -84,9 +83,9 @@ func aliasNameRules(name string) error {
 func createAlias(_ context.Context, c *Call, in *api.CreateAliasInput) (*None, error) {
 	target := c.Held[1].Record
 	alias := &key.Alias{
-		Partition: target.Partition, Region: target.Region, Account: target.Account,
-		Name: in.AliasName, ARN: arn.Alias(target.Partition, target.Region, target.Account, in.AliasName),
-		TargetID: target.ID, Created: c.stamp(), Updated: c.stamp(),
+		Region: target.Region(), Account: target.Account(),
+		Name: in.AliasName, ARN: arn.Alias(c.Lists.Partition(), target.Region(), target.Account(), in.AliasName),
+		TargetID: target.ID(), Created: key.MomentOf(c.Now), Updated: key.MomentOf(c.Now),
 	}
 	if c.Held[0].Alias != nil {
 		return nil, keyring.AliasExists(alias)
@@ -101,7 +100,7 @@ func createAlias(_ context.Context, c *Call, in *api.CreateAliasInput) (*None, e
 func updateAlias(_ context.Context, c *Call, in *api.UpdateAliasInput) (*None, error) {
 	was, from, to := c.Held[0].Alias, c.Held[1].Record, c.Held[2].Record
 	now := *was
-	now.TargetID, now.Updated = to.ID, c.stamp()
+	now.TargetID, now.Updated = to.ID(), key.MomentOf(c.Now)
 	c.Wish(keyring.PutAlias{Was: was, Now: &now})
 	if from == to {
 		return nil, nil
@@ -114,9 +113,6 @@ func updateAlias(_ context.Context, c *Call, in *api.UpdateAliasInput) (*None, e
 	}
 	return c.change(to, func(r *key.Record) { r.Aliases = append(r.Aliases, in.AliasName) })
 }
-
-// stamp is the time of a change, as precise as the API shows it.
-func (c *Call) stamp() time.Time { return c.Now.Truncate(time.Millisecond) }
 
 func roomForAlias(r *key.Record) error {
 	if len(r.Aliases) >= key.MaxAliases {
@@ -151,7 +147,7 @@ func listAliases(ctx context.Context, c *Call, in *api.ListAliasesInput) (*api.L
 	out := &api.ListAliasesOutput{Truncated: more}
 	for _, a := range page {
 		out.Aliases = append(out.Aliases, api.AliasListEntry{
-			AliasName: a.Name, AliasArn: a.ARN, TargetKeyId: a.TargetID, CreationDate: a.Created, LastUpdatedDate: a.Updated,
+			AliasName: a.Name, AliasArn: a.ARN, TargetKeyId: a.TargetID, CreationDate: a.Created.Time(), LastUpdatedDate: a.Updated.Time(),
 		})
 	}
 	if more {

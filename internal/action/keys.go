@@ -157,9 +157,8 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
 	id := keyring.NewKeyID()
 	rec := &key.Record{
-		Partition: c.Lists.Partition(), Region: c.Region, Account: c.Caller.Account, ID: id,
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
-		Created: c.Now.Truncate(time.Millisecond), Description: in.Description,
+		Created: key.MomentOf(c.Now), Description: in.Description,
 		Spec: api.KeySpecSymmetricDefault, Usage: api.KeyUsageEncryptDecrypt, Origin: api.OriginAWSKMS, Enabled: true,
 	}
 	for _, t := range in.Tags {
@@ -183,7 +182,7 @@ func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateK
 // given, and sees to it that the caller stays able to change it.
 func (c *Call) checkedPolicy(rec *key.Record, text string, bypass bool) (*iam.Policy, error) {
 	if text == "" {
-		text = key.DefaultPolicy(rec.Partition, rec.Account)
+		text = key.DefaultPolicy(c.Lists.Partition(), rec.Account())
 	}
 	if len(text) > iam.MaxPolicySize {
 		return nil, fault.New(api.LimitExceededException, "The key policy exceeds the limit of 32768 bytes.")
@@ -259,16 +258,16 @@ func scheduleKeyDeletion(_ context.Context, c *Call, in *api.ScheduleKeyDeletion
 	}
 	was := c.Held[0].Record
 	now := was.Clone()
-	now.DeletionWindow = days
-	now.DeletionDate = c.Now.Add(time.Duration(days) * 24 * time.Hour).Truncate(time.Millisecond)
+	now.DeletionWindow = int32(days)
+	now.DeletionDate = key.MomentOf(c.Now.Add(time.Duration(days) * 24 * time.Hour))
 	c.Wish(keyring.PutKey{Was: was, Now: now})
-	return &api.ScheduleKeyDeletionOutput{KeyId: now.ARN, DeletionDate: now.DeletionDate, KeyState: now.State(c.Now), PendingWindowInDays: days}, nil
+	return &api.ScheduleKeyDeletionOutput{KeyId: now.ARN, DeletionDate: now.DeletionDate.Time(), KeyState: now.State(c.Now), PendingWindowInDays: days}, nil
 }
 
 func cancelKeyDeletion(_ context.Context, c *Call, _ *api.CancelKeyDeletionInput) (*api.CancelKeyDeletionOutput, error) {
 	was := c.Held[0].Record
 	now := was.Clone()
-	now.DeletionDate, now.DeletionWindow = time.Time{}, 0
+	now.DeletionDate, now.DeletionWindow = key.Never, 0
 	now.Enabled = false // never straight back to use
 	c.Wish(keyring.PutKey{Was: was, Now: now})
 	return &api.CancelKeyDeletionOutput{KeyId: now.ARN}, nil
@@ -278,12 +277,12 @@ func cancelKeyDeletion(_ context.Context, c *Call, _ *api.CancelKeyDeletionInput
 func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 	state := r.State(now)
 	m := &api.KeyMetadata{
-		AWSAccountId: r.Account, KeyId: r.ID, Arn: r.ARN, CreationDate: r.Created,
+		AWSAccountId: r.Account(), KeyId: r.ID(), Arn: r.ARN, CreationDate: r.Created.Time(),
 		Enabled: state == api.KeyStateEnabled, Description: r.Description,
 		KeyUsage: r.Usage, KeyState: state, Origin: r.Origin, KeyManager: api.KeyManagerCustomer,
 		CustomerMasterKeySpec: api.CustomerMasterKeySpec(r.Spec), KeySpec: r.Spec,
 		EncryptionAlgorithms: r.EncryptionAlgorithms(), MultiRegion: r.MultiRegion,
-		DeletionDate: r.DeletionDate,
+		DeletionDate: r.DeletionDate.Time(),
 	}
 	if id, ok := r.Current(); ok && r.Spec == api.KeySpecSymmetricDefault {
 		m.CurrentKeyMaterialId = crypt.HexID(id)

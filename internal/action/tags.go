@@ -95,7 +95,7 @@ func tagResource(_ context.Context, c *Call, in *api.TagResourceInput) (*None, e
 
 func listResourceTags(_ context.Context, c *Call, in *api.ListResourceTagsInput) (*api.ListResourceTagsOutput, error) {
 	rec := c.Held[0].Record
-	list := c.listName("ListResourceTags", rec.ID)
+	list := c.listName("ListResourceTags", rec.ID())
 	after, err := c.Lists.OpenMarker(list, in.Marker)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func OnKey(caller *iam.Principal, action iam.Action, r *key.Record) (Permit, err
 	req := iam.Request{Principal: caller, Action: action, Resource: r.ARN}
 	keySide := r.Policy.EvaluateResource(req)
 	identity := identitySide(req)
-	home := caller.Account == r.Account
+	home := caller.Account == r.Account()
 	switch {
 	case caller.Account == "":
 		return Permit{}, denied(caller, action, r.ARN, "")

@@ -97,12 +97,15 @@ func (s *Server) Serve(l net.Listener) error {
 // or until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
 
-// visit is one request at the door, as the road and the verifier see it.
+// visit is one request at the door, as the road and the verifier see it, in one
+// piece of memory. It is not pooled: net/http reads the header of the answer
+// after the handler has returned.
 type visit struct {
 	server *Server
 	http   *http.Request
 	road   pipeline.Request
 	sigv4  sigv4.Request
+	id     [1]string // the value of the header x-amzn-RequestId
 }
 
 // ServeHTTP implements http.Handler.
@@ -111,9 +114,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.probe(w, r.URL.Path)
 		return
 	}
-	v := &visit{server: s, http: r}
+	v := &visit{server: s, http: r, id: [1]string{newRequestID()}}
 	v.road = pipeline.Request{
-		ID: newRequestID(), Received: s.o.Now(), Target: r.Header.Get("X-Amz-Target"),
+		ID: v.id[0], Received: s.o.Now(), Target: r.Header.Get("X-Amz-Target"),
 		Source: r.RemoteAddr, UserAgent: r.UserAgent(), Who: v,
 	}
 	v.road.Refused = s.admit(r)
@@ -128,7 +131,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	room := s.pool.take(0)
 	v.road.Room = *room
 	a := s.o.Road.Walk(r.Context(), &v.road)
-	s.write(w, v.road.ID, a)
+	s.write(w, v, a)
 	s.pool.give(room)
 }
 
@@ -149,7 +152,7 @@ func (s *Server) admit(r *http.Request) error {
 func (v *visit) Authenticate(ctx context.Context, body []byte, now time.Time) (pipeline.Identity, error) {
 	r := v.http
 	v.sigv4 = sigv4.Request{
-		Method: r.Method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Host: r.Host,
+		Method: r.Method, Path: pathOf(r), RawQuery: r.URL.RawQuery, Host: r.Host,
 		ContentLength: r.Header.Get("Content-Length"), Header: r.Header, Body: body,
 	}
 	if v.sigv4.ContentLength == "" {
@@ -165,12 +168,23 @@ func (v *visit) Authenticate(ctx context.Context, body []byte, now time.Time) (p
 	}, nil
 }
 
+// pathOf is the path as it was sent. Only the one path of the API matters, so
+// whatever needed an escape is as good as any other wrong one.
+func pathOf(r *http.Request) string {
+	if r.URL.RawPath != "" {
+		return r.URL.RawPath
+	}
+	return r.URL.Path
+}
+
 // write lets an answer out and forgets it: it may hold a plaintext, and may have
 // outgrown the room that was given for it.
-func (s *Server) write(w http.ResponseWriter, id string, a pipeline.Answer) {
+func (s *Server) write(w http.ResponseWriter, v *visit, a pipeline.Answer) {
 	h := w.Header()
-	h["x-amzn-RequestId"] = []string{id}
-	h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	h["x-amzn-RequestId"] = v.id[:]
+	if len(a.Body) > countedByServer {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	}
 	if len(a.Body) > 0 {
 		h["Content-Type"] = s.contentType
 	}
@@ -185,6 +199,10 @@ func (s *Server) write(w http.ResponseWriter, id string, a pipeline.Answer) {
 	_, _ = w.Write(a.Body)
 	clear(a.Body)
 }
+
+// countedByServer is how long a body may be, in bytes, for net/http to find out
+// its length by itself; a longer one it would send in chunks.
+const countedByServer = 1024
 
 // probe answers whether the process lives, and whether it should get requests.
 // Probes are not requests of the API, and are not in the audit.

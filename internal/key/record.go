@@ -4,6 +4,7 @@ package key
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"trent/internal/api"
@@ -11,24 +12,21 @@ import (
 )
 
 // A Record is a key as it stood at one revision, without its material. Records
-// are immutable once made: changing a key means making another record.
+// are immutable once made: changing a key means making another record. A
+// hundred thousand of them are kept in memory, so they are small: what is part
+// of the ARN stands there alone.
 type Record struct {
-	Partition string
-	Region    string
-	Account   string
-	ID        string // a lower-case UUID, or mrk- and 32 hexadecimal digits
-	ARN       string
-
-	Created     time.Time // millisecond resolution
+	ARN         string
 	Description string
 	Spec        api.KeySpec
 	Usage       api.KeyUsage
 	Origin      api.Origin
-	MultiRegion bool
-	Enabled     bool // what the operator wishes; State says what is
 
-	DeletionDate   time.Time // zero: no deletion is scheduled
-	DeletionWindow int       // days, as scheduled
+	Created        Moment
+	DeletionDate   Moment // Never: no deletion is scheduled
+	DeletionWindow int32  // days, as scheduled
+	MultiRegion    bool
+	Enabled        bool // what the operator wishes; State says what is
 
 	Materials []MaterialID // oldest first; the last is the current one
 	Aliases   []string     // names with their prefix, in the key's own account and Region
@@ -36,6 +34,45 @@ type Record struct {
 	Policy    *iam.Policy
 
 	Rev uint64 // of the store; zero for a record that was never stored
+}
+
+// ID is the key id: a lower-case UUID, or mrk- and 32 hexadecimal digits.
+func (r *Record) ID() string { return r.ARN[strings.LastIndexByte(r.ARN, '/')+1:] }
+
+// Account is the 12-digit account that owns the key.
+func (r *Record) Account() string {
+	end := strings.LastIndexByte(r.ARN, '/') - len(":key")
+	return r.ARN[end-accountLen : end]
+}
+
+// Region is where the key lives.
+func (r *Record) Region() string {
+	end := strings.LastIndexByte(r.ARN, '/') - len(":key") - accountLen - len(":")
+	return r.ARN[strings.LastIndexByte(r.ARN[:end], ':')+1 : end]
+}
+
+const accountLen = 12
+
+// A Moment is a time in Unix milliseconds, as precise as the API shows it.
+type Moment int64
+
+// Never is no time at all.
+const Never Moment = 0
+
+// MomentOf cuts t to milliseconds; the zero time is Never.
+func MomentOf(t time.Time) Moment {
+	if t.IsZero() {
+		return Never
+	}
+	return Moment(t.UnixMilli())
+}
+
+// Time is m in UTC; of Never, the zero time.
+func (m Moment) Time() time.Time {
+	if m == Never {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(m)).UTC()
 }
 
 // A MaterialID names one material of one key: 32 bytes that are also in the
@@ -73,13 +110,12 @@ func (r *Record) Clone() *Record {
 
 // An Alias as it stood at one revision. Immutable, like a Record.
 type Alias struct {
-	Partition string
-	Region    string
-	Account   string
-	Name      string // with its prefix
-	ARN       string
-	TargetID  string // key id
-	Created   time.Time
-	Updated   time.Time
-	Rev       uint64
+	Region   string
+	Account  string
+	Name     string // with its prefix
+	ARN      string
+	TargetID string // key id
+	Created  Moment
+	Updated  Moment
+	Rev      uint64
 }

@@ -11,7 +11,7 @@ import (
 // at that instant, whether or not anything has swept since.
 func (r *Record) State(now time.Time) api.KeyState {
 	switch {
-	case !r.DeletionDate.IsZero():
+	case r.DeletionDate != Never:
 		return api.KeyStatePendingDeletion
 	case len(r.Materials) == 0:
 		return api.KeyStatePendingImport
@@ -24,7 +24,7 @@ func (r *Record) State(now time.Time) api.KeyState {
 // Gone reports whether the key's deletion date has passed. A key that is gone
 // does not exist, for anyone, though its record may still await the sweeper.
 func (r *Record) Gone(now time.Time) bool {
-	return !r.DeletionDate.IsZero() && !now.Before(r.DeletionDate)
+	return r.DeletionDate != Never && !now.Before(r.DeletionDate.Time())
 }
 
 // A StateRule says in which states an action may meet a key. Each is a row of

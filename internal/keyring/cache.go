@@ -19,6 +19,10 @@ type cache[K comparable, V any] struct {
 	seed   maphash.Seed
 	shards [shards]shard[K, V]
 	bound  int // entries in one shard
+
+	// keep returns a key equal to k that holds on to nothing but v: k's parts may
+	// be parts of a request.
+	keep func(k K, v V) K
 }
 
 type shard[K comparable, V any] struct {
@@ -28,8 +32,8 @@ type shard[K comparable, V any] struct {
 }
 
 // newCache makes a cache of at most about bound entries.
-func newCache[K comparable, V any](bound int) *cache[K, V] {
-	c := &cache[K, V]{seed: maphash.MakeSeed(), bound: max(1, bound/shards)}
+func newCache[K comparable, V any](bound int, keep func(K, V) K) *cache[K, V] {
+	c := &cache[K, V]{seed: maphash.MakeSeed(), bound: max(1, bound/shards), keep: keep}
 	for i := range c.shards {
 		c.shards[i].entries = make(map[K]V)
 	}
@@ -61,7 +65,7 @@ func (c *cache[K, V]) load(k K, fetch func() (V, error)) (V, error) {
 		if other, ok := s.entries[k]; ok {
 			return other, nil // loaded twice at once: one value for all
 		}
-		s.add(k, v, c.bound)
+		s.add(c.keep(k, v), v, c.bound)
 	}
 	return v, nil
 }
@@ -72,7 +76,7 @@ func (c *cache[K, V]) set(k K, v V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
-	s.add(k, v, c.bound)
+	s.add(c.keep(k, v), v, c.bound)
 }
 
 // drop forgets what has just been deleted, or may have changed.

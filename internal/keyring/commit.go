@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"trent/internal/api"
-	"trent/internal/arn"
 	"trent/internal/crypt"
 	"trent/internal/fault"
 	"trent/internal/key"
@@ -55,9 +54,7 @@ func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) err
 		}
 	}
 	if seen != nil {
-		if err := seen.add(r, &b); err != nil {
-			return err
-		}
+		seen.add(&b)
 	}
 	if len(b.Put) == 0 && len(b.Delete) == 0 {
 		return nil
@@ -115,11 +112,11 @@ func (c PutKey) add(r *Ring, b *store.Batch) error {
 // reschedule keeps the index of due deletions in step with the record.
 func (c PutKey) reschedule(b *store.Batch) error {
 	var was string
-	if c.Was != nil && !c.Was.DeletionDate.IsZero() {
+	if c.Was != nil && c.Was.DeletionDate != key.Never {
 		was = duePath(c.Was)
 	}
 	var now string
-	if !c.Now.DeletionDate.IsZero() {
+	if c.Now.DeletionDate != key.Never {
 		now = duePath(c.Now)
 	}
 	if was == now {
@@ -157,7 +154,7 @@ func (c PutMaterial) settle(r *Ring, _ store.Rev) { r.materials.drop(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	path := placeOfAlias(c.Now).aliasPath()
-	content, err := encode(encodedAlias{c.Now.TargetID, milliseconds(c.Now.Created), milliseconds(c.Now.Updated)})
+	content, err := encode(encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})
 	if err != nil {
 		return err
 	}
@@ -189,11 +186,11 @@ func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
 
 func (c DeleteAlias) settle(r *Ring, _ store.Rev) { r.aliases.drop(placeOfAlias(c.Was)) }
 
-func placeOf(rec *key.Record) recordKey { return recordKey{rec.Account, rec.Region, rec.ID} }
+func placeOf(rec *key.Record) recordKey { return recordKey{rec.Account(), rec.Region(), rec.ID()} }
 
 func placeOfAlias(a *key.Alias) recordKey { return recordKey{a.Account, a.Region, a.Name} }
 
 // AliasExists is the refusal of CreateAlias for a name that is taken.
 func AliasExists(a *key.Alias) error {
-	return fault.New(api.AlreadyExistsException, "An alias with the name "+arn.Alias(a.Partition, a.Region, a.Account, a.Name)+" already exists")
+	return fault.New(api.AlreadyExistsException, "An alias with the name "+a.ARN+" already exists")
 }

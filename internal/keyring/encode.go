@@ -1,12 +1,11 @@
 package keyring
 
 import (
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -26,7 +25,9 @@ func (at recordKey) aliasPath() string {
 	return "alias/" + at.account + "/" + at.region + "/" + strings.TrimPrefix(at.name, arn.AliasPrefix)
 }
 
-func materialPath(id crypt.MaterialID) string { return "material/" + hex.EncodeToString(id[:]) }
+func materialPath(id crypt.MaterialID) string {
+	return "material/" + base64.RawURLEncoding.EncodeToString(id[:])
+}
 
 // recordVersion is the first byte of every record's content.
 const recordVersion = 1
@@ -36,15 +37,15 @@ var errRecordVersion = errors.New("keyring: the record has a version that this T
 // encodedKey is the content of a key's record. Account, Region and id are in
 // its path, to which the content is sealed. Numbers are docs/spec/records.md's.
 type encodedKey struct {
-	Created        int64        `cbor:"1,keyasint"` // Unix milliseconds, as all dates here
+	Created        key.Moment   `cbor:"1,keyasint"`
 	Description    string       `cbor:"2,keyasint,omitempty"`
 	Spec           int          `cbor:"3,keyasint"` // index in specs
 	Usage          int          `cbor:"4,keyasint"` // index in usages
 	Origin         int          `cbor:"5,keyasint"` // index in origins
 	MultiRegion    bool         `cbor:"6,keyasint,omitempty"`
 	Enabled        bool         `cbor:"7,keyasint,omitempty"`
-	DeletionDate   int64        `cbor:"8,keyasint,omitempty"`
-	DeletionWindow int          `cbor:"9,keyasint,omitempty"`
+	DeletionDate   key.Moment   `cbor:"8,keyasint,omitempty"`
+	DeletionWindow int32        `cbor:"9,keyasint,omitempty"`
 	Materials      [][]byte     `cbor:"10,keyasint"`
 	Aliases        []string     `cbor:"11,keyasint,omitempty"`
 	Tags           []encodedTag `cbor:"12,keyasint,omitempty"`
@@ -58,9 +59,9 @@ type encodedTag struct {
 }
 
 type encodedAlias struct {
-	Target  string `cbor:"1,keyasint"`
-	Created int64  `cbor:"2,keyasint"`
-	Updated int64  `cbor:"3,keyasint"`
+	Target  string     `cbor:"1,keyasint"`
+	Created key.Moment `cbor:"2,keyasint"`
+	Updated key.Moment `cbor:"3,keyasint"`
 }
 
 // The numbers of enums on disk. Append only.
@@ -104,10 +105,10 @@ func decode(content []byte, v any) error {
 
 func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	e := encodedKey{
-		Created: milliseconds(rec.Created), Description: rec.Description,
+		Created: rec.Created, Description: rec.Description,
 		Spec: slices.Index(specs, rec.Spec), Usage: slices.Index(usages, rec.Usage), Origin: slices.Index(origins, rec.Origin),
 		MultiRegion: rec.MultiRegion, Enabled: rec.Enabled,
-		DeletionDate: milliseconds(rec.DeletionDate), DeletionWindow: rec.DeletionWindow, Aliases: rec.Aliases,
+		DeletionDate: rec.DeletionDate, DeletionWindow: rec.DeletionWindow, Aliases: rec.Aliases,
 	}
 	if e.Spec < 1 || e.Usage < 1 || e.Origin < 1 {
 		return nil, fmt.Errorf("keyring: no number for %s, %s, %s", rec.Spec, rec.Usage, rec.Origin)
@@ -118,7 +119,7 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	for _, t := range rec.Tags {
 		e.Tags = append(e.Tags, encodedTag{Key: t.Key, Value: t.Value})
 	}
-	if rec.Policy.Source != key.DefaultPolicy(r.partition, rec.Account) {
+	if rec.Policy.Source != key.DefaultPolicy(r.partition, rec.Account()) {
 		e.Policy = rec.Policy.Source
 	}
 	return encode(e)
@@ -133,14 +134,14 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		return nil, errRecordVersion
 	}
 	rec := &key.Record{
-		Partition: r.partition, ARN: arn.Key(r.partition, at.region, at.account, at.name),
-		Created: fromMilliseconds(e.Created), Description: e.Description,
+		ARN:     arn.Key(r.partition, at.region, at.account, at.name),
+		Created: e.Created, Description: e.Description,
 		Spec: specs[e.Spec], Usage: usages[e.Usage], Origin: origins[e.Origin],
 		MultiRegion: e.MultiRegion, Enabled: e.Enabled,
-		DeletionDate: fromMilliseconds(e.DeletionDate), DeletionWindow: e.DeletionWindow,
+		DeletionDate: e.DeletionDate, DeletionWindow: e.DeletionWindow,
 		Aliases: e.Aliases, Rev: uint64(rev),
 	}
-	rec.Region, rec.Account, rec.ID = fieldsOf(rec.ARN, at)
+	rec.Materials = make([]crypt.MaterialID, 0, len(e.Materials))
 	for _, m := range e.Materials {
 		if len(m) != len(crypt.MaterialID{}) {
 			return nil, errors.New("keyring: decode: a material id of the wrong length")
@@ -151,21 +152,10 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		rec.Tags = append(rec.Tags, key.Tag{Key: t.Key, Value: t.Value})
 	}
 	if e.Policy == "" {
-		e.Policy = key.DefaultPolicy(r.partition, rec.Account)
+		e.Policy = key.DefaultPolicy(r.partition, rec.Account())
 	}
 	rec.Policy = r.policies.compiled(e.Policy)
 	return rec, nil
-}
-
-// fieldsOf takes Region, account and id as parts of the ARN, so that a cached
-// record holds one string and not four; nor does it hold on to the request in
-// which the reference stood.
-func fieldsOf(name string, at recordKey) (region, account, id string) {
-	id = name[len(name)-len(at.name):]
-	rest := name[:len(name)-len(at.name)-len(":key/")]
-	account = rest[len(rest)-len(at.account):]
-	rest = rest[:len(rest)-len(at.account)-1]
-	return rest[len(rest)-len(at.region):], account, id
 }
 
 func (r *Ring) decodeAlias(at recordKey, content []byte, rev store.Rev) (*key.Alias, error) {
@@ -174,22 +164,8 @@ func (r *Ring) decodeAlias(at recordKey, content []byte, rev store.Rev) (*key.Al
 		return nil, err
 	}
 	return &key.Alias{
-		Partition: r.partition, Region: strings.Clone(at.region), Account: strings.Clone(at.account), Name: strings.Clone(at.name),
+		Region: strings.Clone(at.region), Account: strings.Clone(at.account), Name: strings.Clone(at.name),
 		ARN: arn.Alias(r.partition, at.region, at.account, at.name), TargetID: e.Target,
-		Created: fromMilliseconds(e.Created), Updated: fromMilliseconds(e.Updated), Rev: uint64(rev),
+		Created: e.Created, Updated: e.Updated, Rev: uint64(rev),
 	}, nil
-}
-
-func milliseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMilliseconds(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

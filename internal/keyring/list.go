@@ -78,7 +78,7 @@ func (r *Ring) ListAliases(ctx context.Context, w Where, after string, limit int
 func (r *Ring) AliasesOf(ctx context.Context, rec *key.Record, now time.Time) ([]*key.Alias, error) {
 	var out []*key.Alias
 	for _, name := range rec.Aliases {
-		a, err := r.liveAlias(ctx, recordKey{rec.Account, rec.Region, name}, now)
+		a, err := r.liveAlias(ctx, recordKey{rec.Account(), rec.Region(), name}, now)
 		if err != nil {
 			return nil, err
 		}

@@ -2,9 +2,9 @@ package keyring
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"trent/internal/crypt"
@@ -14,64 +14,58 @@ import (
 	"trent/internal/store"
 )
 
-// A material's record is two sealed parts in one value, so that a ciphertext can
-// be led to its key without unsealing what encrypts: first the owner (who has
-// it), then the material itself. docs/spec/records.md has the layout.
+// The record of a material says in clear which key it belongs to, so that a
+// ciphertext can be led to its key without unsealing what encrypts; then comes
+// the sealed material. The clear part is a hint and no more: it counts only if
+// the key's own record, which is sealed, lists this material.
+// docs/spec/records.md has the layout.
 //
-//	version(1) ‖ length of the owner part(2) ‖ owner part ‖ material part
+//	version(1) ‖ length of the owner(1) ‖ owner: account "/" key id ‖ sealed material
 const materialVersion = 1
 
-// The parts are sealed to paths of their own, so that they cannot be swapped.
-func ownerPath(path string) string  { return path + "#owner" }
-func secretPath(path string) string { return path + "#material" }
-
-// material is a cached material: its owner, the sealed rest, and the opened key
-// once somebody was permitted to have it.
+// material is a cached material: its owner, and the opened key once somebody
+// was permitted to have it.
 type material struct {
-	id             crypt.MaterialID
 	account, keyID string
 	opened         atomic.Pointer[crypt.Symmetric]
 }
 
-type encodedOwner struct {
-	Account string `cbor:"1,keyasint"`
-	KeyID   string `cbor:"2,keyasint"`
-}
-
+// material returns what is known of a material, from the store if need be. If
+// the caller holds the record of its key already, that is the owner, and
+// nothing of the stored one is kept.
 func (r *Ring) material(ctx context.Context, id crypt.MaterialID) (*material, error) {
 	return r.materials.load(id, func() (*material, error) {
-		path := materialPath(id)
-		owner, _, err := r.readMaterial(ctx, path)
+		owner, _, err := r.readMaterial(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		content, err := r.seal.Open(ownerPath(path), owner)
-		if err != nil {
-			return nil, fmt.Errorf("unseal %s: %w", path, err)
-		}
-		var e encodedOwner
-		if err := decode(content, &e); err != nil {
-			return nil, err
-		}
-		return &material{id: id, account: e.Account, keyID: e.KeyID}, nil
+		account, keyID, _ := strings.Cut(string(owner), "/")
+		return &material{account: account, keyID: keyID}, nil
 	})
 }
 
-// unseal opens the material part. Two may do it at once; both get a good key.
-func (r *Ring) unseal(ctx context.Context, m *material, rec *key.Record) (*crypt.Symmetric, error) {
-	if m.account != rec.Account || m.keyID != rec.ID {
-		return nil, fault.New(fault.Internal, "").Because(errors.New("keyring: a material that belongs to another key"))
+// open returns the key of a material of rec, unsealing it if nobody has. Two may
+// unseal it at once; both get a good key.
+func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (*crypt.Symmetric, error) {
+	m, err := r.materials.load(id, func() (*material, error) {
+		return &material{account: rec.Account(), keyID: rec.ID()}, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	path := materialPath(m.id)
-	_, sealed, err := r.readMaterial(ctx, path)
+	if k := m.opened.Load(); k != nil {
+		return k, nil
+	}
+	_, sealed, err := r.readMaterial(ctx, id)
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
-	content, err := r.seal.Open(secretPath(path), sealed)
+	path := materialPath(id)
+	content, err := r.seal.Open(path, sealed)
 	if err != nil {
 		return nil, unavailable(ctx, fmt.Errorf("unseal %s: %w", path, err))
 	}
-	k, err := crypt.NewSymmetric(r.cluster(), m.id, secret.New(content))
+	k, err := crypt.NewSymmetric(r.cluster(), id, secret.New(content))
 	if err != nil {
 		return nil, fault.From(err)
 	}
@@ -79,7 +73,8 @@ func (r *Ring) unseal(ctx context.Context, m *material, rec *key.Record) (*crypt
 	return k, nil
 }
 
-func (r *Ring) readMaterial(ctx context.Context, path string) (owner, sealed []byte, err error) {
+func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, sealed []byte, err error) {
+	path := materialPath(id)
 	rec, err := r.store.Get(ctx, path)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, errNoRecord
@@ -87,30 +82,19 @@ func (r *Ring) readMaterial(ctx context.Context, path string) (owner, sealed []b
 		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	v := rec.Value
-	if len(v) < 3 || v[0] != materialVersion {
-		return nil, nil, errRecordVersion
+	if len(v) < 2 || v[0] != materialVersion || len(v) < 2+int(v[1]) {
+		return nil, nil, fmt.Errorf("%s: %w", path, errRecordVersion)
 	}
-	n := int(binary.BigEndian.Uint16(v[1:]))
-	if len(v) < 3+n {
-		return nil, nil, errRecordVersion
-	}
-	return v[3 : 3+n], v[3+n:], nil
+	n := 2 + int(v[1])
+	return v[2:n], v[n:], nil
 }
 
 func (r *Ring) encodeMaterial(rec *key.Record, id crypt.MaterialID, m secret.Bytes) ([]byte, error) {
-	path := materialPath(id)
-	content, err := encode(encodedOwner{rec.Account, rec.ID})
+	sealed, err := r.seal.Seal(materialPath(id), m.Expose())
 	if err != nil {
 		return nil, err
 	}
-	owner, err := r.seal.Seal(ownerPath(path), content)
-	if err != nil {
-		return nil, err
-	}
-	sealed, err := r.seal.Seal(secretPath(path), m.Expose())
-	if err != nil {
-		return nil, err
-	}
-	v := binary.BigEndian.AppendUint16([]byte{materialVersion}, uint16(len(owner)))
-	return append(append(v, owner...), sealed...), nil
+	owner := rec.Account() + "/" + rec.ID()
+	v := append([]byte{materialVersion, byte(len(owner))}, owner...)
+	return append(v, sealed...), nil
 }

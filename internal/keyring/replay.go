@@ -3,8 +3,8 @@ package keyring
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -31,32 +31,29 @@ type Sighting struct {
 // first. The signature is hashed: what is in a path is in clear.
 func (s Sighting) path() string {
 	sum := sha256.Sum256([]byte(s.Signature))
-	return "seen/" + minute(s.Expires) + "/" + hex.EncodeToString(sum[:16])
+	return "seen/" + minute(s.Expires) + "/" + base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-func (s Sighting) add(r *Ring, b *store.Batch) error {
-	content := binary.BigEndian.AppendUint64([]byte{recordVersion}, uint64(s.At.UnixMilli()))
-	sealed, err := r.seal.Seal(s.path(), content)
-	if err != nil {
-		return err
-	}
-	b.Put = append(b.Put, store.Put{Path: s.path(), Value: sealed})
-	return nil
+// add puts the sighting into a batch. It is not sealed: who can write to the
+// store could as well delete it.
+func (s Sighting) add(b *store.Batch) {
+	v := binary.BigEndian.AppendUint64([]byte{recordVersion}, uint64(s.At.UnixMilli()))
+	b.Put = append(b.Put, store.Put{Path: s.path(), Value: v})
 }
 
 // Replay says what to do with a signature on a request that changes state:
 // refuse it (replayed), or remember it with the commit (first).
 func (r *Ring) Replay(ctx context.Context, s Sighting) (replayed, first bool, err error) {
-	content, _, err := r.read(ctx, s.path())
-	if errors.Is(err, errNoRecord) {
+	rec, err := r.store.Get(ctx, s.path())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return false, true, nil
-	} else if err != nil {
+	case err != nil:
 		return false, false, unavailable(ctx, err)
+	case len(rec.Value) != 9 || rec.Value[0] != recordVersion:
+		return true, false, nil // unreadable: nothing may pass for its sake
 	}
-	if len(content) != 9 || content[0] != recordVersion {
-		return false, false, unavailable(ctx, fmt.Errorf("%s: %w", s.path(), errRecordVersion))
-	}
-	firstSeen := time.UnixMilli(int64(binary.BigEndian.Uint64(content[1:])))
+	firstSeen := time.UnixMilli(int64(binary.BigEndian.Uint64(rec.Value[1:])))
 	return s.At.Sub(firstSeen) > ReplayGrace, false, nil
 }
 

@@ -62,9 +62,9 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 	}
 	return &Ring{
 		store: st, seal: s, partition: o.Partition, markers: markers, policies: newPolicies(),
-		records:   newCache[recordKey, *key.Record](o.CacheKeys),
-		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys),
-		materials: newCache[crypt.MaterialID, *material](o.CacheKeys),
+		records:   newCache(o.CacheKeys, func(_ recordKey, rec *key.Record) recordKey { return placeOf(rec) }),
+		aliases:   newCache(o.CacheKeys, func(_ recordKey, a *key.Alias) recordKey { return placeOfAlias(a) }),
+		materials: newCache(o.CacheKeys, func(id crypt.MaterialID, _ *material) crypt.MaterialID { return id }),
 	}, nil
 }
 
@@ -139,14 +139,7 @@ func (r *Ring) Open(ctx context.Context, permit authz.Permit, rec *key.Record, i
 	if !permit.Allows(rec) || !rec.Has(id) {
 		return nil, fault.New(fault.Internal, "").Because(errors.New("keyring: open without a permit for this key and material"))
 	}
-	m, err := r.material(ctx, id)
-	if err != nil {
-		return nil, unavailable(ctx, err)
-	}
-	if k := m.opened.Load(); k != nil {
-		return k, nil
-	}
-	return r.unseal(ctx, m, rec)
+	return r.open(ctx, id, rec)
 }
 
 // locate turns a reference into the place of a key or an alias.

@@ -17,7 +17,7 @@ const page = 64
 // duePath is the entry of a key in the index of scheduled deletions: it sorts
 // by date, to the minute.
 func duePath(rec *key.Record) string {
-	return "due/" + minute(rec.DeletionDate) + "/" + placeOf(rec).keyPath()
+	return "due/" + minute(rec.DeletionDate.Time()) + "/" + placeOf(rec).keyPath()
 }
 
 // Sweep deletes what is over: keys whose date has passed, with their material

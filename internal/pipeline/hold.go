@@ -194,7 +194,7 @@ func (w *walk) namesItsKey(ctx context.Context, h *action.Held, u *use) error {
 	}
 	other, err := w.keys.FindByMaterial(ctx, h.Blob.Material, w.who.Region, w.now)
 	switch {
-	case err == nil && other.Account == w.who.Principal.Account:
+	case err == nil && other.Account() == w.who.Principal.Account:
 		return fault.New(api.IncorrectKeyException, "The key ID in the request does not identify a CMK that can perform this operation.")
 	case err == nil || keyring.IsAbsent(err):
 		return fault.New(api.InvalidCiphertextException, "")

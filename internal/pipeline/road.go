@@ -71,6 +71,7 @@ type Road struct {
 	log    *slog.Logger
 	now    func() time.Time
 	lines  sync.Pool // *lineBuffers
+	walks  sync.Pool // *walk, all zero
 }
 
 // lineBuffers are for making an audit record, which holds no secret.

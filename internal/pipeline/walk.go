@@ -45,9 +45,15 @@ const maxUses = 3
 // Walk takes a request down the road and returns the answer, which has been
 // written down by then. It does not fail: what goes wrong is an answer too.
 func (r *Road) Walk(ctx context.Context, req *Request) Answer {
-	w := &walk{Road: r, req: req, now: r.now()}
-	err := w.protected(ctx)
-	return w.answer(err)
+	w, ok := r.walks.Get().(*walk)
+	if !ok {
+		w = new(walk)
+	}
+	w.Road, w.req, w.now = r, req, r.now()
+	a := w.answer(w.protected(ctx))
+	*w = walk{} // nothing of one request is left for the next
+	r.walks.Put(w)
+	return a
 }
 
 // steps is the road. The order is the security of the house: who, what, which

@@ -64,6 +64,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
+	paceGC()
 	s := &Server{config: o, log: log, now: now, store: st, stop: make(chan struct{})}
 	if err := s.build(ctx, f, r, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
