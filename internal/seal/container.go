@@ -46,7 +46,7 @@ type WrongRootError struct {
 
 // Error implements error.
 func (e *WrongRootError) Error() string {
-	return fmt.Sprintf("this store belongs to another root of trust: it was made with %v, at hand is %v", e.Want, e.Have)
+	return fmt.Sprintf("this store belongs to another root of trust: it was made with %q, at hand is %q", e.Want, e.Have)
 }
 
 // Create draws a cluster id and a first root key, wraps the key with every
@@ -83,6 +83,9 @@ func Open(ctx context.Context, stored []byte, roots []root.Root) (*Sealer, error
 	}
 	s := &Sealer{cluster: ClusterID(c.Cluster), keys: make(map[uint32]secret.Bytes), current: c.Current}
 	for _, k := range c.Keys {
+		if _, twice := s.keys[k.ID]; twice {
+			return nil, errors.New("seal: the container of root keys has two keys of one id: the store is damaged")
+		}
 		key, err := unwrap(ctx, s.cluster, k, roots)
 		if err != nil {
 			return nil, err
@@ -103,7 +106,7 @@ func parseContainer(stored []byte) (container, error) {
 	if stored[0] != containerVersion {
 		return c, fmt.Errorf("seal: the container of root keys has version %d, this Trent reads version %d", stored[0], containerVersion)
 	}
-	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 64, IndefLength: cbor.IndefLengthForbidden}.DecMode()
+	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 64, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden}.DecMode()
 	if err != nil {
 		return c, fmt.Errorf("seal: %w", err)
 	}
@@ -125,6 +128,9 @@ func unwrap(ctx context.Context, cluster ClusterID, k rootKey, roots []root.Root
 		key, err := r.Unwrap(ctx, k.Wraps[i].Blob, wrapAAD(cluster, k.ID))
 		if err == nil && key.Len() == root.KeySize {
 			return key, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("a key of %d bytes: %w", key.Len(), root.ErrBadData)
 		}
 		failed = errors.Join(failed, fmt.Errorf("unwrap the root key with %s: %w", r.ID(), err))
 	}
