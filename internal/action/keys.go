@@ -159,7 +159,8 @@ func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateK
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
 		Created: key.MomentOf(c.Now), Description: in.Description,
-		Spec: api.KeySpecSymmetricDefault, Usage: api.KeyUsageEncryptDecrypt, Origin: api.OriginAWSKMS, Enabled: true,
+		Kind:    key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
+		Enabled: true,
 	}
 	for _, t := range in.Tags {
 		rec.Tags = append(rec.Tags, key.Tag{Key: t.TagKey, Value: t.TagValue})

@@ -38,7 +38,7 @@ func newKey(t testing.TB, c crypt.ClusterID, material []byte) *crypt.Symmetric {
 
 func keyWithID(t testing.TB, c crypt.ClusterID, id crypt.MaterialID, material []byte) *crypt.Symmetric {
 	t.Helper()
-	k, err := crypt.NewSymmetric(c, id, secret.New(bytes.Clone(material)))
+	k, err := crypt.NewSymmetric(&c, id, secret.New(bytes.Clone(material)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestRoundTrip(t *testing.T) {
 
 func TestMaterialSize(t *testing.T) {
 	for _, n := range []int{0, 16, 31, 33, 64} {
-		if _, err := crypt.NewSymmetric(cluster, crypt.MaterialID{}, crypt.Random(n)); err == nil {
+		if _, err := crypt.NewSymmetric(&cluster, crypt.MaterialID{}, crypt.Random(n)); err == nil {
 			t.Errorf("material of %d bytes was taken", n)
 		}
 	}

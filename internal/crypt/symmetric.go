@@ -50,13 +50,13 @@ func MaterialIDOf(keyID string, material secret.Bytes) (MaterialID, error) {
 // Symmetric is a key that encrypts and decrypts, and does nothing else. It is
 // immutable and may be used by many goroutines.
 type Symmetric struct {
-	cluster  ClusterID
+	cluster  *ClusterID // shared by all keys of a store
 	id       MaterialID
 	material secret.Bytes
 }
 
 // NewSymmetric takes ownership of material, which must be of SymmetricSize.
-func NewSymmetric(cluster ClusterID, id MaterialID, material secret.Bytes) (*Symmetric, error) {
+func NewSymmetric(cluster *ClusterID, id MaterialID, material secret.Bytes) (*Symmetric, error) {
 	if material.Len() != SymmetricSize {
 		return nil, fmt.Errorf("crypt: symmetric material of %d bytes", material.Len())
 	}

@@ -16,11 +16,9 @@ import (
 // hundred thousand of them are kept in memory, so they are small: what is part
 // of the ARN stands there alone.
 type Record struct {
+	*Kind
 	ARN         string
 	Description string
-	Spec        api.KeySpec
-	Usage       api.KeyUsage
-	Origin      api.Origin
 
 	Created        Moment
 	DeletionDate   Moment // Never: no deletion is scheduled
@@ -35,6 +33,25 @@ type Record struct {
 
 	Rev uint64 // of the store; zero for a record that was never stored
 }
+
+// A Kind is what never changes about a key and is the same for many. Kinds are
+// shared; there is one value of each.
+type Kind struct {
+	Spec   api.KeySpec
+	Usage  api.KeyUsage
+	Origin api.Origin
+}
+
+// KindOf returns the one value of a kind, or nil where there is no such kind.
+func KindOf(spec api.KeySpec, usage api.KeyUsage, origin api.Origin) *Kind {
+	if k := (Kind{spec, usage, origin}); k == symmetric {
+		return &symmetric
+	}
+	return nil
+}
+
+// symmetric is the kind of symmetric encryption keys with material of our own.
+var symmetric = Kind{api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS}
 
 // ID is the key id: a lower-case UUID, or mrk- and 32 hexadecimal digits.
 func (r *Record) ID() string { return r.ARN[strings.LastIndexByte(r.ARN, '/')+1:] }

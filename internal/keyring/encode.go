@@ -133,10 +133,14 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 	if e.Spec < 1 || e.Spec >= len(specs) || e.Usage < 1 || e.Usage >= len(usages) || e.Origin < 1 || e.Origin >= len(origins) {
 		return nil, errRecordVersion
 	}
+	kind := key.KindOf(specs[e.Spec], usages[e.Usage], origins[e.Origin])
+	if kind == nil {
+		return nil, errRecordVersion
+	}
 	rec := &key.Record{
 		ARN:     arn.Key(r.partition, at.region, at.account, at.name),
 		Created: e.Created, Description: e.Description,
-		Spec: specs[e.Spec], Usage: usages[e.Usage], Origin: origins[e.Origin],
+		Kind:        kind,
 		MultiRegion: e.MultiRegion, Enabled: e.Enabled,
 		DeletionDate: e.DeletionDate, DeletionWindow: e.DeletionWindow,
 		Aliases: e.Aliases, Rev: uint64(rev),

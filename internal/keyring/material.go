@@ -65,7 +65,7 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 	if err != nil {
 		return nil, unavailable(ctx, fmt.Errorf("unseal %s: %w", path, err))
 	}
-	k, err := crypt.NewSymmetric(r.cluster(), id, secret.New(content))
+	k, err := crypt.NewSymmetric(&r.cluster, id, secret.New(content))
 	if err != nil {
 		return nil, fault.From(err)
 	}

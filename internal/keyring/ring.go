@@ -40,6 +40,7 @@ type Ring struct {
 	store     store.Store
 	seal      *seal.Sealer
 	partition string
+	cluster   crypt.ClusterID // to which ciphertexts are bound
 	markers   *markerBox
 	policies  *policies
 
@@ -61,7 +62,7 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 		return nil, err
 	}
 	return &Ring{
-		store: st, seal: s, partition: o.Partition, markers: markers, policies: newPolicies(),
+		store: st, seal: s, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, policies: newPolicies(),
 		records:   newCache(o.CacheKeys, func(_ recordKey, rec *key.Record) recordKey { return placeOf(rec) }),
 		aliases:   newCache(o.CacheKeys, func(_ recordKey, a *key.Alias) recordKey { return placeOfAlias(a) }),
 		materials: newCache(o.CacheKeys, func(id crypt.MaterialID, _ *material) crypt.MaterialID { return id }),
@@ -256,9 +257,6 @@ func (r *Ring) readAlias(ctx context.Context, at recordKey) (*key.Alias, error) 
 	}
 	return r.decodeAlias(at, content, rev)
 }
-
-// Cluster is the id under which ciphertexts of this store are bound to it.
-func (r *Ring) cluster() crypt.ClusterID { return crypt.ClusterID(r.seal.Cluster()) }
 
 // NewKeyMaterial draws material for a new key and names it.
 func NewKeyMaterial(keyID string) (crypt.MaterialID, secret.Bytes, error) {

@@ -11,7 +11,7 @@ import (
 // small server would else collect many times a second: Go's default is as
 // much as is alive, which here is next to nothing. Much more does not help: the
 // garbage then falls out of the processor's caches, and memory has to be had.
-const headroom = 48 << 20
+const headroom = 32 << 20
 
 // The bounds of the resulting percentage of what is alive.
 const (
