@@ -106,7 +106,10 @@ func parseContainer(stored []byte) (container, error) {
 	if stored[0] != containerVersion {
 		return c, fmt.Errorf("seal: the container of root keys has version %d, this Trent reads version %d", stored[0], containerVersion)
 	}
-	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 64, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden}.DecMode()
+	mode, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 64,
+	}.DecMode()
 	if err != nil {
 		return c, fmt.Errorf("seal: %w", err)
 	}

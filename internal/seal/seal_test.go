@@ -164,6 +164,9 @@ func TestTwoRootKeys(t *testing.T) {
 	if id := binary.BigEndian.Uint32(fresh[1:]); id != 2 {
 		t.Errorf("sealed under root key %d", id)
 	}
+	if got, err := both.Open("a", fresh); err != nil || string(got) != "y" {
+		t.Errorf("a record of after: %v", err)
+	}
 	mustRefuse(t, "the store of before", s, "a", fresh)
 	for _, sealed := range [][]byte{old, fresh} {
 		moved := bytes.Clone(sealed)
