@@ -1,0 +1,225 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// store measures what durability and a large number of keys cost.
+func (b *bench) store() error {
+	few, err := b.newTrent("few", false)
+	if err != nil {
+		return err
+	}
+	defer few.stop()
+	many, err := b.newTrent("many", false)
+	if err != nil {
+		return err
+	}
+	fewIDs, err := b.create(few, 10, 1, 0)
+	if err != nil {
+		return err
+	}
+	if err := b.creations(many); err != nil {
+		return err
+	}
+	ids, err := b.fill(many)
+	if err != nil {
+		return err
+	}
+	if err := many.stop(); err != nil {
+		return err
+	}
+	if err := b.startUp(many, ids[0]); err != nil {
+		return err
+	}
+	defer func() { _ = many.stop() }()
+	if err := b.memory(many, ids); err != nil {
+		return err
+	}
+	return b.latency(few, many, fewIDs, ids)
+}
+
+// create makes n keys with so many writers and returns their ids.
+func (b *bench) create(t *trent, n, writers, first int) ([]string, error) {
+	saved := filepath.Join(b.dir, "created")
+	_, err := b.drive(t.process, t, load{target: "CreateKey", body: `{"Description":"{n}"}`, conns: writers, extra: []string{
+		"-requests", strconv.Itoa(n), "-first-n", strconv.Itoa(first), "-save", saved,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(saved)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for line := range strings.Lines(string(text)) {
+		var out struct{ KeyMetadata struct{ KeyId string } }
+		if err := json.Unmarshal([]byte(line), &out); err != nil {
+			return nil, err
+		}
+		ids = append(ids, out.KeyMetadata.KeyId)
+	}
+	return ids, nil
+}
+
+// creations holds synced CreateKeys against the disk's own syncs, in turn.
+func (b *bench) creations(t *trent) error {
+	var sync, one, rate []float64
+	for i := range b.rounds {
+		s, err := syncTime(filepath.Join(t.data, "sync.test"), 300)
+		if err != nil {
+			return err
+		}
+		sync = append(sync, s)
+		r, err := b.drive(t.process, t, load{target: "CreateKey", body: `{}`, conns: 1, extra: []string{"-requests", "500"}})
+		if err != nil {
+			return err
+		}
+		one = append(one, r.P50)
+		if r, err = b.drive(t.process, t, load{target: "CreateKey", body: `{"Description":"{n}"}`, conns: 64, extra: []string{"-requests", "5000", "-first-n", strconv.Itoa(i * 5000)}}); err != nil {
+			return err
+		}
+		rate = append(rate, r.Rate)
+	}
+	s, o, m := median(sync), median(one), median(rate)
+	fmt.Fprintf(b.out, "CreateKey, synced: one writer %.0f µs each, %.2f × one write and fdatasync of this disk (%.0f µs); 64 writers %.0f/s\n", o, o/s, s, m)
+	return nil
+}
+
+// syncTime is the median time, in µs, of writing a page and making it durable.
+func syncTime(path string, n int) (float64, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(path)
+	defer f.Close()
+	page := make([]byte, 4096)
+	if _, err := f.Write(make([]byte, 1<<20)); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	var times []float64
+	for i := range n {
+		page[0] = byte(i)
+		start := time.Now()
+		if _, err := f.WriteAt(page, int64(i%256)*4096); err != nil {
+			return 0, err
+		}
+		if err := unix.Fdatasync(int(f.Fd())); err != nil {
+			return 0, err
+		}
+		times = append(times, float64(time.Since(start).Nanoseconds())/1000)
+	}
+	return median(times), nil
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// fill makes the large store and returns the ids of what it made.
+func (b *bench) fill(t *trent) ([]string, error) {
+	have := b.rounds * 5500
+	if have >= b.keys {
+		have = 0
+	}
+	return b.create(t, b.keys-have, 64, 1<<20)
+}
+
+// startUp measures from exec to the first answer, several times, and leaves the
+// server running.
+func (b *bench) startUp(t *trent, id string) error {
+	var times []float64
+	for i := range b.rounds {
+		began := time.Now()
+		if err := b.serve(t, false); err != nil {
+			return err
+		}
+		out, err := exec.Command(filepath.Join(b.dir, "kmsload"), "-url", t.url, "-access-key", t.keyID, "-secret-key", t.secret,
+			"-body", `{"KeyId":"`+id+`","KeySpec":"AES_256"}`, "-until-ok", "20s", "-since-ns", strconv.FormatInt(began.UnixNano(), 10)).Output()
+		if err != nil {
+			return err
+		}
+		ms, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		if err != nil {
+			return err
+		}
+		times = append(times, ms)
+		if i < b.rounds-1 {
+			if err := t.stop(); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Fprintf(b.out, "start with %d keys: first answer %.0f ms after exec\n", b.keys, median(times))
+	return nil
+}
+
+// memory uses every key once, then all of them again, and reads the peak.
+func (b *bench) memory(t *trent, ids []string) error {
+	lines := filepath.Join(b.dir, "ids")
+	if err := os.WriteFile(lines, []byte(strings.Join(ids, "\n")), 0o600); err != nil {
+		return err
+	}
+	var r result
+	for _, n := range []int{len(ids), 2 * len(ids)} {
+		var err error
+		r, err = b.drive(t.process, t, load{target: "GenerateDataKey", body: `{"KeyId":"{line}","KeySpec":"AES_256"}`, conns: 64, extra: []string{
+			"-lines", lines, "-pool", strconv.Itoa(len(ids)), "-requests", strconv.Itoa(n),
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	info, err := os.Stat(filepath.Join(t.data, "trent.db"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "memory with %d keys, %d of them used: %.0f MiB RSS at the peak, of which up to %.0f MiB is the mapped store\n",
+		b.keys, len(ids), r.PeakRSS, float64(info.Size())/(1<<20))
+	return nil
+}
+
+// latency compares the large store, all of whose keys are in use, with one of ten keys.
+func (b *bench) latency(few, many *trent, fewIDs, ids []string) error {
+	small, large := filepath.Join(b.dir, "few-ids"), filepath.Join(b.dir, "ids")
+	if err := os.WriteFile(small, []byte(strings.Join(fewIDs, "\n")), 0o600); err != nil {
+		return err
+	}
+	for _, conns := range []int{1, 64} {
+		var a, z []float64
+		for range b.rounds {
+			for _, side := range []struct {
+				t     *trent
+				lines string
+				n     int
+				out   *[]float64
+			}{{few, small, len(ids), &a}, {many, large, len(ids), &z}} {
+				r, err := b.drive(side.t.process, side.t, load{target: "GenerateDataKey", body: `{"KeyId":"{line}","KeySpec":"AES_256"}`, conns: conns, extra: []string{
+					"-lines", side.lines, "-pool", strconv.Itoa(side.n),
+				}})
+				if err != nil {
+					return err
+				}
+				*side.out = append(*side.out, r.P50)
+			}
+		}
+		fmt.Fprintf(b.out, "p50 of GenerateDataKey over %d connections: %.0f µs with %d keys, %.0f µs with 10: %.2f ×\n", conns, median(z), b.keys, median(a), median(z)/median(a))
+	}
+	return nil
+}
