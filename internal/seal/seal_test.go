@@ -3,6 +3,7 @@ package seal_test
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -208,6 +209,32 @@ func TestDerive(t *testing.T) {
 	if want := expand(rootKey, []byte("trent purpose v1\x00"), cluster[:], []byte("p")); !bytes.Equal(a.Expose(), want) {
 		t.Errorf("derived %x, want %x", a.Expose(), want)
 	}
+}
+
+// The page has this record, and the package opens it.
+func TestWorkedExample(t *testing.T) {
+	const path = "key/111122223333/us-east-1/1234abcd-12ab-34cd-56ef-1234567890ab"
+	cluster, rootKey, nonce := count(0x00, 16), count(0x20, 32), count(0x60, 12)
+	b := box{Cluster: cluster, Current: 1, Keys: []boxKey{wrapped(ours, cluster, 1, rootKey)}}
+	sealed := sealReference(rootKey, cluster, path, 1, 1, nonce, []byte("hello"))
+	if got, err := reopen(t, b.pack(t), ours).Open(path, sealed); err != nil || string(got) != "hello" {
+		t.Errorf("opened as %q (%v)", got, err)
+	}
+	page, err := os.ReadFile("../../docs/spec/sealed-record.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(strings.Join(strings.Fields(string(page)), ""), hex.EncodeToString(sealed)) {
+		t.Errorf("the page lacks %x", sealed)
+	}
+}
+
+func count(from byte, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = from + byte(i)
+	}
+	return b
 }
 
 func TestFIPSOnly(t *testing.T) {
