@@ -2,6 +2,8 @@ package iam
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -106,14 +108,39 @@ func compile(raw rawStatement) (Statement, error) {
 		}
 	}
 	for _, a := range raw.Action {
-		if a != "*" && !strings.Contains(a, ":") {
-			return s, fmt.Errorf("%w: an Action needs a service prefix", ErrMalformed)
+		if !validAction(a) {
+			return s, fmt.Errorf("%w: an Action must be \"*\" or have the form service:name", ErrMalformed)
 		}
 		s.Actions = append(s.Actions, strings.ToLower(a))
+	}
+	for _, r := range raw.Resource {
+		if strings.Contains(r, "${") {
+			return s, fmt.Errorf("%w: policy variables", ErrUnsupported)
+		}
 	}
 	var err error
 	s.Principals, err = compilePrincipals(raw.Principal)
 	return s, err
+}
+
+// validAction takes letters, digits and wildcards of ASCII around one colon.
+// Anything else could look like the name of an action, or fold to one.
+func validAction(a string) bool {
+	service, name, ok := strings.Cut(a, ":")
+	if !ok {
+		return a == "*"
+	}
+	return service != "" && name != "" && actionChars(service) && actionChars(name)
+}
+
+func actionChars(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && strings.IndexByte("-_*?", c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func compilePrincipals(v jsontext.Value) ([]PrincipalPattern, error) {
@@ -132,11 +159,11 @@ func compilePrincipals(v jsontext.Value) ([]PrincipalPattern, error) {
 		return nil, fmt.Errorf("%w: Principal must be \"*\" or an object", ErrMalformed)
 	}
 	var out []PrincipalPattern
-	for kind, values := range kinds {
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		if kind != "AWS" {
 			return nil, fmt.Errorf("%w: Principal of kind %s", unknownKind(kind), printableKind(kind))
 		}
-		for _, value := range values {
+		for _, value := range kinds[kind] {
 			p, err := compilePrincipal(value)
 			if err != nil {
 				return nil, err
@@ -177,7 +204,7 @@ func compilePrincipal(value string) (PrincipalPattern, error) {
 		return PrincipalPattern{}, fmt.Errorf("%w: invalid principal", ErrMalformed)
 	}
 	if a.Resource == "root" {
-		return PrincipalPattern{Account: a.Account}, nil
+		return PrincipalPattern{Partition: a.Partition, Account: a.Account}, nil
 	}
 	kind, name, _ := strings.Cut(a.Resource, "/")
 	if (kind != "user" && kind != "role") || name == "" || strings.ContainsAny(name, "*?") {

@@ -37,9 +37,10 @@ type Statement struct {
 
 // A PrincipalPattern is one value of the Principal element.
 type PrincipalPattern struct {
-	Anyone  bool   // "*"
-	Account string // the account as such: its root ARN or its bare id
-	ARN     string // one user or role
+	Anyone    bool   // "*"
+	Account   string // the account as such: its root ARN or its bare id
+	Partition string // of the root ARN; none with a bare id
+	ARN       string // one user or role
 }
 
 // What a document is refused with.
@@ -100,17 +101,19 @@ func (p *Policy) EvaluateResource(r Request) Outcome {
 }
 
 // EvaluateIdentity asks an identity policy, which speaks for the principal that
-// it is attached to.
+// it is attached to. The Principal element has no place in one: a statement with
+// it allows nothing, and what it denies stays denied.
 func (p *Policy) EvaluateIdentity(r Request) Outcome {
 	var out Outcome
 	for i := range p.Statements {
 		s := &p.Statements[i]
-		if len(s.Principals) > 0 || !s.matches(r.Action.folded, r.Resource) {
+		if !s.matches(r.Action.folded, r.Resource) {
 			continue
 		}
-		if s.Effect == Deny {
+		switch {
+		case s.Effect == Deny:
 			out.Deny = true
-		} else {
+		case len(s.Principals) == 0:
 			out.Allow = true
 		}
 	}
@@ -131,7 +134,7 @@ func (s *Statement) principal(p *Principal) (itself, account bool) {
 		case pat.Anyone:
 			itself = true
 		case pat.Account != "":
-			if pat.Account == p.Account {
+			if pat.Account == p.Account && (pat.Partition == "" || pat.Partition == p.Partition) {
 				account = true
 				itself = itself || p.IsRoot()
 			}
