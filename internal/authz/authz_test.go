@@ -1,0 +1,291 @@
+package authz_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"trent/internal/authz"
+	"trent/internal/fault"
+	"trent/internal/iam"
+	"trent/internal/key"
+)
+
+const (
+	home   = "111122223333"
+	abroad = "444455556666"
+	keyARN = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+)
+
+var decrypt = iam.NewAction("kms:Decrypt")
+
+func parse(t testing.TB, text string) *iam.Policy {
+	t.Helper()
+	p, err := iam.Parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return p
+}
+
+// keyWith is a key under a policy of these statements.
+func keyWith(t testing.TB, statements ...string) *key.Record {
+	t.Helper()
+	r := &key.Record{ARN: keyARN, Policy: &iam.Policy{}}
+	if len(statements) > 0 {
+		r.Policy = parse(t, `{"Version":"2012-10-17","Statement":[`+strings.Join(statements, ",")+`]}`)
+	}
+	return r
+}
+
+func statement(effect, principal, action string) string {
+	return `{"Effect":"` + effect + `","Principal":{"AWS":"` + principal + `"},"Action":"` + action + `","Resource":"*"}`
+}
+
+func user(t testing.TB, account string, policies ...string) *iam.Principal {
+	t.Helper()
+	p := &iam.Principal{Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":user/alice"}
+	for _, text := range policies {
+		p.Policies = append(p.Policies, parse(t, text))
+	}
+	return p
+}
+
+func identity(effect, action, resource string) string {
+	return `{"Version":"2012-10-17","Statement":{"Effect":"` + effect + `","Action":"` + action + `","Resource":"` + resource + `"}}`
+}
+
+func rootOf(account string) *iam.Principal {
+	return &iam.Principal{Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":root"}
+}
+
+// The whole truth about OnKey: home or abroad; what the key policy says by
+// name, of the account, and against; what the caller's policies say for and
+// against. 128 rows, each computed from the published procedure.
+func TestSEC_B10_TruthTableOnKey(t *testing.T) {
+	for bits := range 1 << 7 {
+		bit := func(i int) bool { return bits>>i&1 == 1 }
+		away, byName, delegates, keyDeny, allow, deny, accountDeny := bit(0), bit(1), bit(2), bit(3), bit(4), bit(5), bit(6)
+		account := home
+		if away {
+			account = abroad
+		}
+		var policies, statements []string
+		if allow {
+			policies = append(policies, identity("Allow", "kms:Decrypt", "*"))
+		}
+		if deny {
+			policies = append(policies, identity("Deny", "KMS:decrypt", "arn:aws:kms:*:*:key/*"))
+		}
+		if keyDeny {
+			statements = append(statements, statement("Deny", "arn:aws:iam::"+account+":user/alice", "kms:Dec*"))
+		}
+		if accountDeny {
+			statements = append(statements, statement("Deny", account, "kms:*"))
+		}
+		if byName {
+			statements = append(statements, statement("Allow", "arn:aws:iam::"+account+":user/alice", "kms:Decrypt"))
+		}
+		if delegates {
+			statements = append(statements, statement("Allow", "arn:aws:iam::"+account+":root", "kms:*"))
+		}
+		name := fmt.Sprintf("away=%v byName=%v delegates=%v keyDeny=%v accountDeny=%v allow=%v deny=%v", away, byName, delegates, keyDeny, accountDeny, allow, deny)
+		want := !keyDeny && !accountDeny && !deny
+		if away {
+			want = want && (byName || delegates) && allow
+		} else {
+			want = want && (byName || delegates && allow)
+		}
+		caller, rec := user(t, account, policies...), keyWith(t, statements...)
+		permit, err := authz.OnKey(caller, decrypt, rec)
+		if want {
+			if err != nil || !permit.Allows(rec) || permit.Action() != "kms:Decrypt" {
+				t.Errorf("%s: refused: %v", name, err)
+			}
+			continue
+		}
+		if !fault.Is(err, authz.AccessDenied) || permit != (authz.Permit{}) {
+			t.Errorf("%s: %v, permit %v", name, err, permit)
+		}
+	}
+}
+
+// IAM alone never suffices, nor does a statement about another action, key or
+// principal.
+func TestNotAllowed(t *testing.T) {
+	all := identity("Allow", "*", "*")
+	for _, c := range []struct {
+		name   string
+		caller *iam.Principal
+		rec    *key.Record
+	}{
+		{"identity policy alone", user(t, home, all), keyWith(t)},
+		{"delegation alone", user(t, home), keyWith(t, statement("Allow", home, "kms:*"))},
+		{"delegation to another account", user(t, home, all), keyWith(t, statement("Allow", abroad, "kms:*"))},
+		{"another user", user(t, home, all), keyWith(t, statement("Allow", "arn:aws:iam::"+home+":user/bob", "kms:*"))},
+		{"the namesake abroad", user(t, abroad, all), keyWith(t, statement("Allow", "arn:aws:iam::"+home+":user/alice", "kms:*"))},
+		{"another action", user(t, home, all), keyWith(t, statement("Allow", "*", "kms:Encrypt"))},
+		{"identity policy for another action", user(t, home, identity("Allow", "kms:Encrypt", "*")), keyWith(t, statement("Allow", home, "kms:*"))},
+		{"identity policy for another key", user(t, home, identity("Allow", "kms:*", keyARN[:len(keyARN)-1]+"c")), keyWith(t, statement("Allow", home, "kms:*"))},
+		{"identity policy for an alias", user(t, home, identity("Allow", "kms:*", "arn:aws:kms:us-east-1:"+home+":alias/*")), keyWith(t, statement("Allow", home, "kms:*"))},
+		{"root, not named", rootOf(home), keyWith(t, statement("Allow", "arn:aws:iam::"+home+":user/alice", "kms:*"))},
+		{"root of another account, named", rootOf(abroad), keyWith(t, statement("Allow", abroad, "kms:*"))},
+		{"everybody, from abroad, without a policy at home", user(t, abroad), keyWith(t, statement("Allow", "*", "kms:*"))},
+		{"nobody", &iam.Principal{}, keyWith(t, statement("Allow", "*", "kms:*"))},
+		{"nobody with policies", &iam.Principal{Policies: user(t, home, all).Policies}, keyWith(t, statement("Allow", "*", "kms:*"))},
+	} {
+		if p, err := authz.OnKey(c.caller, decrypt, c.rec); !fault.Is(err, authz.AccessDenied) || p.Allows(c.rec) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		caller *iam.Principal
+		rec    *key.Record
+	}{
+		{"everybody, at home", user(t, home), keyWith(t, statement("Allow", "*", "kms:*"))},
+		{"everybody, from abroad", user(t, abroad, identity("Allow", "kms:Decrypt", keyARN)), keyWith(t, statement("Allow", "*", "kms:*"))},
+		{"root, named", rootOf(home), keyWith(t, statement("Allow", home, "kms:*"))},
+		{"the default policy", user(t, home, identity("Allow", "kms:*", keyARN)), &key.Record{ARN: keyARN, Policy: parse(t, key.DefaultPolicy("aws", home))}},
+		{"the second of two policies", user(t, home, identity("Allow", "s3:*", "*"), identity("Allow", "kms:De*", "*")), keyWith(t, statement("Allow", home, "kms:*"))},
+	} {
+		if p, err := authz.OnKey(c.caller, decrypt, c.rec); err != nil || !p.Allows(c.rec) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// What is refused is said as AWS KMS says it.
+func TestRefusalTexts(t *testing.T) {
+	const (
+		who  = "User: arn:aws:iam::111122223333:user/alice is not authorized to perform: kms:Decrypt on resource: " + keyARN
+		they = "User: arn:aws:iam::444455556666:user/alice is not authorized to perform: kms:Decrypt on this resource because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"
+	)
+	delegated, denied := statement("Allow", home, "kms:*"), statement("Deny", "*", "kms:Decrypt")
+	for _, c := range []struct {
+		name   string
+		caller *iam.Principal
+		rec    *key.Record
+		want   string
+	}{
+		{"the key policy is silent", user(t, home, identity("Allow", "*", "*")), keyWith(t), who + " because no resource-based policy allows the kms:Decrypt action"},
+		{"the identity policy is silent", user(t, home), keyWith(t, delegated), who + " because no identity-based policy allows the kms:Decrypt action"},
+		{"the key policy denies", user(t, home, identity("Allow", "*", "*")), keyWith(t, delegated, denied), who + " with an explicit deny in a resource-based policy"},
+		{"the identity policy denies", user(t, home, identity("Deny", "*", "*")), keyWith(t, statement("Allow", "*", "kms:*")), who + " with an explicit deny in an identity-based policy"},
+		{"both deny", user(t, home, identity("Deny", "*", "*")), keyWith(t, denied), who + " with an explicit deny in a resource-based policy"},
+		{"from abroad, silent", user(t, abroad, identity("Allow", "*", "*")), keyWith(t), they},
+		{"from abroad, denied", user(t, abroad, identity("Allow", "*", "*")), keyWith(t, statement("Allow", "*", "kms:*"), denied), they},
+		{"from abroad, nothing at home", user(t, abroad), keyWith(t, statement("Allow", "*", "kms:*")), they},
+		{"nobody", &iam.Principal{}, keyWith(t), "User:  is not authorized to perform: kms:Decrypt on resource: " + keyARN},
+	} {
+		_, err := authz.OnKey(c.caller, decrypt, c.rec)
+		if got := fault.From(err); got.Code != "AccessDeniedException" || got.Message != c.want {
+			t.Errorf("%s:\n got %s: %s\nwant %s", c.name, got.Code, got.Message, c.want)
+		}
+	}
+	if got := fault.From(authz.ForeignKey(user(t, abroad), decrypt)); got.Message != they {
+		t.Errorf("a key that is not there: %s", got.Message)
+	}
+}
+
+func TestOnAccount(t *testing.T) {
+	create := iam.NewAction("kms:CreateKey")
+	const who = "User: arn:aws:iam::111122223333:user/alice is not authorized to perform: kms:CreateKey on resource: *"
+	for _, c := range []struct {
+		name   string
+		caller *iam.Principal
+		want   string
+	}{
+		{"allowed", user(t, home, identity("Allow", "kms:Create*", "*")), ""},
+		{"root", rootOf(home), ""},
+		{"silent", user(t, home), who + " because no identity-based policy allows the kms:CreateKey action"},
+		{"about keys only", user(t, home, identity("Allow", "kms:*", "arn:aws:kms:*:*:key/*")), who + " because no identity-based policy allows the kms:CreateKey action"},
+		{"denied", user(t, home, identity("Deny", "kms:CreateKey", "*")), who + " with an explicit deny in an identity-based policy"},
+		{"allowed and denied", user(t, home, identity("Allow", "*", "*"), identity("Deny", "kms:create*", "*")), who + " with an explicit deny in an identity-based policy"},
+		{"denied and allowed", user(t, home, identity("Deny", "kms:create*", "*"), identity("Allow", "*", "*")), who + " with an explicit deny in an identity-based policy"},
+		{"nobody", &iam.Principal{}, "User:  is not authorized to perform: kms:CreateKey on resource: *"},
+		{"nobody with policies", &iam.Principal{Policies: user(t, home, identity("Allow", "*", "*")).Policies}, "User:  is not authorized to perform: kms:CreateKey on resource: *"},
+		{"nobody called root", &iam.Principal{Partition: "aws", ARN: "arn:aws:iam:::root"}, "User: arn:aws:iam:::root is not authorized to perform: kms:CreateKey on resource: *"},
+		{"the root of nowhere", &iam.Principal{Partition: "aws", Account: home, ARN: "arn:aws:iam::" + abroad + ":root"}, "User: arn:aws:iam::444455556666:root is not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action"},
+	} {
+		err := authz.OnAccount(c.caller, create, "*")
+		if c.want == "" && err != nil || c.want != "" && (err == nil || fault.From(err).Message != c.want || !fault.Is(err, authz.AccessDenied)) {
+			t.Errorf("%s:\n got %v\nwant %s", c.name, err, c.want)
+		}
+	}
+	// Root is its account, and heeds a deny all the same.
+	root := rootOf(home)
+	root.Policies = []*iam.Policy{parse(t, identity("Deny", "kms:CreateKey", "*"))}
+	if err := authz.OnAccount(root, create, "*"); !fault.Is(err, authz.AccessDenied) {
+		t.Errorf("root against a deny: %v", err)
+	}
+	alias := "arn:aws:kms:us-east-1:" + home + ":alias/app"
+	if err := authz.OnAccount(user(t, home, identity("Allow", "kms:DeleteAlias", "arn:aws:kms:*:"+home+":alias/other")), iam.NewAction("kms:DeleteAlias"), alias); !fault.Is(err, authz.AccessDenied) || !strings.Contains(fault.From(err).Message, alias) {
+		t.Errorf("another alias: %v", err)
+	}
+}
+
+// A permit is for one value of one record. A Permit that nobody minted, or that
+// came with a refusal, is for none.
+func TestSEC_A01_ZeroPermit(t *testing.T) {
+	rec := keyWith(t, statement("Allow", "*", "kms:*"))
+	var zero authz.Permit
+	if zero.Allows(rec) || zero.Allows(nil) || zero.Allows(&key.Record{}) || zero.Action() != "" {
+		t.Error("the zero permit is for something")
+	}
+	permit, err := authz.OnKey(user(t, home), decrypt, rec)
+	if err != nil || !permit.Allows(rec) {
+		t.Fatal(err)
+	}
+	if permit.Allows(rec.Clone()) || permit.Allows(nil) {
+		t.Error("a permit is for a key at another revision")
+	}
+	refused, err := authz.OnKey(user(t, home), decrypt, keyWith(t))
+	if err == nil || refused.Allows(rec) || refused != zero {
+		t.Error("a refusal came with a permit")
+	}
+}
+
+// The lockout check asks whether the caller could still change the policy, under
+// the new policy and no other.
+func TestKeepsControl(t *testing.T) {
+	admin := user(t, home, identity("Allow", "kms:*", "*"))
+	rec := keyWith(t, statement("Allow", home, "kms:*"))
+	for _, c := range []struct {
+		name, statement string
+		caller          *iam.Principal
+		want            bool
+	}{
+		{"delegation", statement("Allow", home, "kms:*"), admin, true},
+		{"delegation of one action", statement("Allow", home, "kms:putkeypolicy"), admin, true},
+		{"by name", statement("Allow", admin.ARN, "kms:Put*"), user(t, home), true},
+		{"delegation, no identity policy", statement("Allow", home, "kms:*"), user(t, home), false},
+		{"somebody else", statement("Allow", "arn:aws:iam::"+home+":user/bob", "kms:*"), admin, false},
+		{"another action", statement("Allow", home, "kms:GetKeyPolicy"), admin, false},
+		{"a deny", statement("Allow", home, "kms:*") + "," + statement("Deny", "*", "kms:PutKeyPolicy"), admin, false},
+		{"root by delegation", statement("Allow", home, "kms:*"), rootOf(home), true},
+	} {
+		if got := authz.KeepsControl(c.caller, rec, keyWith(t, c.statement).Policy); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+	if p, err := authz.OnKey(admin, decrypt, rec); err != nil || !p.Allows(rec) {
+		t.Errorf("asking changed the record: %v", err)
+	}
+}
+
+// BenchmarkOnKey is the common decision: the default key policy and one
+// identity policy.
+func BenchmarkOnKey(b *testing.B) {
+	rec := &key.Record{ARN: keyARN, Policy: parse(b, key.DefaultPolicy("aws", home))}
+	caller := user(b, home, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:Encrypt","kms:Decrypt","kms:GenerateDataKey*"],"Resource":"`+keyARN+`"}]}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := authz.OnKey(caller, decrypt, rec); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
