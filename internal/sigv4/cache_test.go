@@ -53,7 +53,7 @@ func TestManyAtOnce(t *testing.T) {
 	requests := make([]*sigv4.Request, 8)
 	for i := range requests {
 		s := newSigner()
-		s.id, s.key = fmt.Sprintf("AKIA%016d", i), fmt.Sprint("secret ", i)
+		s.id, s.key = fmt.Sprintf("AKIA%016d", i), fmt.Sprint("secret access key ", i)
 		keys[s.id] = credential(s.key, 1)
 		requests[i] = plain()
 		s.sign(requests[i])
@@ -64,7 +64,7 @@ func TestManyAtOnce(t *testing.T) {
 		wg.Go(func() {
 			forged := plain()
 			s := newSigner()
-			s.id, s.key = fmt.Sprintf("AKIA%016d", i), fmt.Sprint("secret ", (i+1)%len(requests))
+			s.id, s.key = fmt.Sprintf("AKIA%016d", i), fmt.Sprint("secret access key ", (i+1)%len(requests))
 			s.sign(forged)
 			for range 200 {
 				if _, err := v.Verify(context.Background(), requests[i], noon); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -125,10 +126,14 @@ func hexSHA256(b []byte) string {
 	return hex.EncodeToString(h[:])
 }
 
-func hmacSHA256(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	io.WriteString(h, text)
-	return h.Sum(nil)
+// hmacSHA256 takes keys of any length: an attacker's may be short.
+func hmacSHA256(key []byte, text string) (sum []byte) {
+	fips140.WithoutEnforcement(func() {
+		h := hmac.New(sha256.New, key)
+		io.WriteString(h, text)
+		sum = h.Sum(nil)
+	})
+	return sum
 }
 
 // plain is what an SDK sends, not signed yet.

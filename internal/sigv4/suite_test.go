@@ -94,14 +94,14 @@ func TestSEC_A04_PublishedSuite(t *testing.T) {
 // stranger invents.
 func TestSigningKeysAreBounded(t *testing.T) {
 	s := newSigningKeys()
-	cred := Credential{Secret: secret.New([]byte("key")), Revision: 1}
+	cred := Credential{Secret: secret.New([]byte("a secret access key")), Revision: 1}
 	for i := range 3 * maxSigningKeys {
 		s.mac(fmt.Sprintf("AKIA%016d", i), authorization{scope: "20261124/us-east-1/kms/aws4_request", date: "20261124"}, cred).release()
 		if n := len(s.keys); n > maxSigningKeys {
 			t.Fatalf("%d keys after %d requests", n, i+1)
 		}
 	}
-	v := NewVerifier(nobody{}, Regions{Any: true})
+	v := NewVerifier(noKeys{}, Regions{Any: true})
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	for i := range maxSigningKeys + 100 {
 		r := &Request{Method: "POST", Path: "/", Host: "h", Header: map[string][]string{
@@ -117,8 +117,8 @@ func TestSigningKeysAreBounded(t *testing.T) {
 	}
 }
 
-type nobody struct{}
+type noKeys struct{}
 
-func (nobody) Credential(context.Context, string) (Credential, error) {
+func (noKeys) Credential(context.Context, string) (Credential, error) {
 	return Credential{}, ErrUnknownKey
 }
