@@ -150,6 +150,7 @@ func TestAllowed(t *testing.T) {
 		{"everybody, from abroad", user(t, abroad, identity("Allow", "kms:Decrypt", keyARN)), keyWith(t, statement("Allow", "*", "kms:*"))},
 		{"root, named", rootOf(home), keyWith(t, statement("Allow", home, "kms:*"))},
 		{"the default policy", user(t, home, identity("Allow", "kms:*", keyARN)), &key.Record{ARN: keyARN, Policy: parse(t, key.DefaultPolicy("aws", home))}},
+		{"the first of two policies", user(t, home, identity("Allow", "kms:De*", "*"), identity("Allow", "s3:*", "*")), keyWith(t, statement("Allow", home, "kms:*"))},
 		{"the second of two policies", user(t, home, identity("Allow", "s3:*", "*"), identity("Allow", "kms:De*", "*")), keyWith(t, statement("Allow", home, "kms:*"))},
 	} {
 		if p, err := authz.OnKey(c.caller, decrypt, c.rec); err != nil || !p.Allows(c.rec) {
