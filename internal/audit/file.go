@@ -34,6 +34,7 @@ type File struct {
 	writing bool   // an earlier round is being written
 	spare   []byte
 	last    error     // of the newest round
+	opened  time.Time // when the newest round was
 	looked  time.Time // when follow last looked
 }
 
@@ -81,6 +82,9 @@ func (f *File) open() error {
 	return nil
 }
 
+// crowded is how soon one record follows another under load.
+const crowded = 50 * time.Microsecond
+
 // Append implements Sink. A failed write fails its own lines; the next one is
 // tried again, so that a disk that has room again needs nobody to restart the
 // server.
@@ -104,11 +108,16 @@ func (f *File) Append(line []byte) error {
 // gives it up while others join, and while it writes and the next round
 // collects.
 func (f *File) writeRound(r *round) {
-	// Step back once for those who are ready to join. With nobody else about that
-	// costs next to nothing; under load one write then serves many.
-	f.mu.Unlock()
-	runtime.Gosched()
-	f.mu.Lock()
+	now := time.Now()
+	follows := now.Sub(f.opened) < crowded
+	f.opened = now
+	if follows {
+		// Step back once for those who are ready to join: under load one write then
+		// serves many. With nobody about it would only wake an idle processor.
+		f.mu.Unlock()
+		runtime.Gosched()
+		f.mu.Lock()
+	}
 	for f.writing {
 		f.idle.Wait()
 	}
