@@ -43,13 +43,14 @@ func OnKey(caller *iam.Principal, action iam.Action, r *key.Record) (Permit, err
 		return Permit{}, denied(caller, action, r.ARN, "")
 	case keySide.Deny && home:
 		return Permit{}, denied(caller, action, r.ARN, " with an explicit deny in a resource-based policy")
-	case identity.Deny:
-		return Permit{}, denied(caller, action, r.ARN, " with an explicit deny in an identity-based policy")
 	case !home:
-		if !keySide.Deny && (keySide.Allow || keySide.Delegates) && identity.Allow {
+		// One text for all refusals of foreign keys, so that none tells what exists.
+		if !keySide.Deny && !identity.Deny && (keySide.Allow || keySide.Delegates) && identity.Allow {
 			return Permit{r, action}, nil
 		}
 		return Permit{}, ForeignKey(caller, action)
+	case identity.Deny:
+		return Permit{}, denied(caller, action, r.ARN, " with an explicit deny in an identity-based policy")
 	case keySide.Allow, keySide.Delegates && identity.Allow:
 		return Permit{r, action}, nil
 	case keySide.Delegates:

@@ -5,20 +5,22 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	"trent/internal/fault"
 	"trent/internal/wire"
 )
 
-// bodies are buffers for request bodies. A body may hold a plaintext, so a
-// buffer is wiped before it goes back.
-type bodies struct{ pool sync.Pool }
+// buffers are for bodies and answers, which may hold plaintexts: a buffer is
+// wiped before it goes back.
+type buffers struct{ pool sync.Pool }
 
 // maxPooled is the largest buffer that is kept, in bytes.
 const maxPooled = 16 << 10
 
-func (b *bodies) take(n int) *[]byte {
+// take gives a buffer of length n.
+func (b *buffers) take(n int) *[]byte {
 	if buf, ok := b.pool.Get().(*[]byte); ok && cap(*buf) >= n {
 		*buf = (*buf)[:n]
 		return buf
@@ -27,16 +29,17 @@ func (b *bodies) take(n int) *[]byte {
 	return &fresh
 }
 
-func (b *bodies) give(buf *[]byte) {
+func (b *buffers) give(buf *[]byte) {
 	clear((*buf)[:cap(*buf)])
 	if cap(*buf) <= maxPooled {
 		b.pool.Put(buf)
 	}
 }
 
-// read reads a body of at most limit bytes. What it returns goes back with
+// read reads the body, of at most limit bytes. What it returns goes back with
 // forget, also beside an error.
-func (s *Server) read(w http.ResponseWriter, r *http.Request, limit int64) (*[]byte, error) {
+func (v *visit) read(limit int64) (*[]byte, error) {
+	r, s := v.http, v.conn.server
 	if r.ContentLength > limit {
 		return nil, tooLarge()
 	}
@@ -49,13 +52,20 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, limit int64) (*[]b
 		s.inFlight.Add(-size)
 		return nil, fault.New(wire.Unavailable, "The server holds as many request bodies as it may. Try again.")
 	}
+	v.conn.allow(s.o.Limits.RequestTimeout)
+	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+		if _, err := io.WriteString(v.conn.stream, "HTTP/1.1 100 Continue\r\n\r\n"); err != nil {
+			s.inFlight.Add(-size)
+			return nil, bodyFault(err)
+		}
+	}
 	if r.ContentLength >= 0 {
 		buf := s.pool.take(int(size))
 		_, err := io.ReadFull(r.Body, *buf)
 		return buf, bodyFault(err)
 	}
 	defer s.inFlight.Add(-size)
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
 	s.inFlight.Add(int64(len(data)))
 	return &data, bodyFault(err)
 }

@@ -1,39 +1,36 @@
 // Package httpd is the door: it takes connections and bytes, bounds them in
 // number, size and time, asks sigv4 who it is, and hands what is left to the
 // pipeline. It writes answers and decides nothing.
+//
+// Requests are parsed by net/http's own reader. The loop around it is ours, for
+// two reasons: every answer, to a malformed request too, walks the road and is
+// written down; and a good part of what http.Server does for a request serves
+// handlers of another kind (docs/decisions/0004-the-door.md has the figures).
 package httpd
 
 import (
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net"
-	"net/http"
-	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"trent/internal/fault"
 	"trent/internal/pipeline"
 	"trent/internal/sigv4"
-	"trent/internal/wire"
 )
 
 // Limits bound what a peer may cost before it is known.
 type Limits struct {
-	HeaderTimeout     time.Duration // to send a request's header
-	RequestTimeout    time.Duration // to send a whole request
+	HeaderTimeout     time.Duration // to send a request's header, or to shake hands
+	RequestTimeout    time.Duration // to send the rest of a request, and to take an answer
 	IdleTimeout       time.Duration // between two requests of a connection
 	Connections       int           // open at once
 	ConnectionsByAddr int           // open at once from one address; 0: as many as Connections
 	BodyBytes         int64         // of bodies in memory at once, over all connections
 }
-
-// maxHeader bounds a request's header, in bytes.
-const maxHeader = 16 << 10
 
 // Options of a Server.
 type Options struct {
@@ -50,194 +47,149 @@ type Options struct {
 // Server is the door. Make it with New.
 type Server struct {
 	o        Options
-	http     *http.Server
-	pool     bodies
+	pool     buffers
 	inFlight atomic.Int64 // bytes of bodies
+	date     atomic.Pointer[date]
+	slots    chan struct{} // one for each open connection
 
-	// Header values that are the same in every answer. They are shared by all
-	// answers and never written to.
-	contentType []string
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	byAddr  map[string]int // open connections
+	listen  net.Listener
+	closing bool
+	gone    sync.WaitGroup // connections
 }
 
 // New makes a server.
 func New(o Options) *Server {
-	s := &Server{o: o, contentType: []string{wire.ContentType}}
-	s.http = &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: o.Limits.HeaderTimeout,
-		ReadTimeout:       o.Limits.RequestTimeout,
-		WriteTimeout:      2 * o.Limits.RequestTimeout,
-		IdleTimeout:       o.Limits.IdleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		TLSConfig:         o.TLS,
-		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	if o.Limits.ConnectionsByAddr == 0 {
+		o.Limits.ConnectionsByAddr = o.Limits.Connections
 	}
-	// AWS KMS speaks HTTP/1.1, so its clients do: HTTP/2 would only add surface.
-	s.http.Protocols = new(http.Protocols)
-	s.http.Protocols.SetHTTP1(true)
-	return s
+	return &Server{
+		o: o, slots: make(chan struct{}, o.Limits.Connections),
+		conns: make(map[*conn]struct{}), byAddr: make(map[string]int),
+	}
 }
 
 // Serve answers on l until Shutdown, then returns nil.
 func (s *Server) Serve(l net.Listener) error {
-	l = limitListener(l, s.o.Limits.Connections, s.o.Limits.ConnectionsByAddr)
-	var err error
-	if s.o.TLS != nil {
-		err = s.http.ServeTLS(l, "", "")
-	} else {
-		err = s.http.Serve(l)
+	s.mu.Lock()
+	s.listen = l
+	s.mu.Unlock()
+	stop := make(chan struct{})
+	defer close(stop)
+	go s.reap(stop)
+	for {
+		// Without a slot nothing is accepted, which leaves callers in the kernel's
+		// queue.
+		s.slots <- struct{}{}
+		nc, err := l.Accept()
+		if err == nil {
+			s.admitConn(nc)
+			continue
+		}
+		<-s.slots
+		if s.isClosing() {
+			return nil
+		}
+		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || isTemporary(err) {
+			s.o.Log.Warn("accept", "error", err)
+			time.Sleep(acceptPause)
+			continue
+		}
+		return err
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
 
-// Shutdown stops taking requests and waits until those in flight are answered,
-// or until ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }
+// acceptPause is how long to wait after an accept that failed for want of
+// descriptors: there is nothing to be done but to let some go.
+const acceptPause = 20 * time.Millisecond
 
-// visit is one request at the door, as the road and the verifier see it, in one
-// piece of memory. It is not pooled: net/http reads the header of the answer
-// after the handler has returned.
-type visit struct {
-	server *Server
-	http   *http.Request
-	road   pipeline.Request
-	sigv4  sigv4.Request
-	id     [1]string // the value of the header x-amzn-RequestId
+// isTemporary knows the errors of accept that pass: out of descriptors or
+// memory, or a connection that was gone before it was taken.
+func isTemporary(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && !errors.Is(op, net.ErrClosed) && op.Temporary() //nolint:staticcheck // the one place where it says just this
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet && (r.URL.Path == "/health" || r.URL.Path == "/ready") {
-		s.probe(w, r.URL.Path)
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// admitConn starts serving a connection, or hangs up where its address has as
+// many as it may.
+func (s *Server) admitConn(nc net.Conn) {
+	c := newConn(s, nc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || s.byAddr[c.addr] >= s.o.Limits.ConnectionsByAddr {
+		_ = nc.Close() // nothing was promised to it
+		<-s.slots
 		return
 	}
-	v := &visit{server: s, http: r, id: [1]string{newRequestID()}}
-	v.road = pipeline.Request{
-		ID: v.id[0], Received: s.o.Now(), Target: r.Header.Get("X-Amz-Target"),
-		Source: r.RemoteAddr, UserAgent: r.UserAgent(), Who: v,
-	}
-	v.road.Refused = s.admit(r)
-	if v.road.Refused == nil {
-		body, err := s.read(w, r, s.o.Road.BodyLimit(v.road.Target))
-		defer s.forget(body)
-		v.road.Refused = err
-		if body != nil {
-			v.road.Body = *body
-		}
-	}
-	room := s.pool.take(0)
-	v.road.Room = *room
-	a := s.o.Road.Walk(r.Context(), &v.road)
-	s.write(w, v, a)
-	s.pool.give(room)
+	s.byAddr[c.addr]++
+	s.conns[c] = struct{}{}
+	s.gone.Go(c.serve)
 }
 
-// admit refuses what can be no request of the API.
-func (s *Server) admit(r *http.Request) error {
-	switch {
-	case r.URL.Path != "/":
-		return fault.New(wire.NoSuchPath, "There is nothing at this path. Requests of the API are POST /.")
-	case r.Method != http.MethodPost:
-		return fault.New(wire.MethodNotAllowed, "Requests of the API are POST /.")
-	case r.Header.Get("Content-Encoding") != "":
-		return fault.New("SerializationException", "An encoded body is not accepted.")
+// leave is called once by each connection that was admitted, when it is over.
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	if s.byAddr[c.addr]--; s.byAddr[c.addr] == 0 {
+		delete(s.byAddr, c.addr)
 	}
-	return nil
+	delete(s.conns, c)
+	s.mu.Unlock()
+	<-s.slots
 }
 
-// Authenticate implements pipeline.Authenticator.
-func (v *visit) Authenticate(ctx context.Context, body []byte, now time.Time) (pipeline.Identity, error) {
-	r := v.http
-	v.sigv4 = sigv4.Request{
-		Method: r.Method, Path: pathOf(r), RawQuery: r.URL.RawQuery, Host: r.Host,
-		ContentLength: r.Header.Get("Content-Length"), Header: r.Header, Body: body,
+// Shutdown stops taking requests and waits until those in flight are answered.
+// When ctx ends first, it breaks what is left and returns its error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	if s.listen != nil {
+		_ = s.listen.Close()
 	}
-	if v.sigv4.ContentLength == "" {
-		v.sigv4.ContentLength = strconv.Itoa(len(body))
+	for c := range s.conns {
+		c.closeIfIdle()
 	}
-	who, err := v.server.o.Verifier.Verify(ctx, &v.sigv4, now)
-	if err != nil {
-		return pipeline.Identity{}, err
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.gone.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
 	}
-	return pipeline.Identity{
-		Principal: who.Principal, Region: who.Region, Signature: who.Signature,
-		Signed: who.Signed, Expires: who.Signed.Add(sigv4.Window),
-	}, nil
+	s.mu.Lock()
+	for c := range s.conns {
+		_ = c.net.Close()
+	}
+	s.mu.Unlock()
+	<-done
+	return ctx.Err()
 }
 
-// pathOf is the path as it was sent. Only the one path of the API matters, so
-// whatever needed an escape is as good as any other wrong one.
-func pathOf(r *http.Request) string {
-	if r.URL.RawPath != "" {
-		return r.URL.RawPath
-	}
-	return r.URL.Path
-}
+// reapEvery is how late a deadline may act.
+const reapEvery = 100 * time.Millisecond
 
-// write lets an answer out and forgets it: it may hold a plaintext, and may have
-// outgrown the room that was given for it.
-func (s *Server) write(w http.ResponseWriter, v *visit, a pipeline.Answer) {
-	h := w.Header()
-	h["x-amzn-RequestId"] = v.id[:]
-	if len(a.Body) > countedByServer {
-		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
-	}
-	if len(a.Body) > 0 {
-		h["Content-Type"] = s.contentType
-	}
-	switch a.Status {
-	case http.StatusMethodNotAllowed:
-		h["Allow"] = []string{http.MethodPost}
-	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
-		h["Connection"] = []string{"close"} // the rest of the body is not waited for
-	}
-	w.WriteHeader(a.Status)
-	// A peer that is gone by now has its record in the audit all the same.
-	_, _ = w.Write(a.Body)
-	clear(a.Body)
-}
-
-// countedByServer is how long a body may be, in bytes, for net/http to find out
-// its length by itself; a longer one it would send in chunks.
-const countedByServer = 1024
-
-// probe answers whether the process lives, and whether it should get requests.
-// Probes are not requests of the API, and are not in the audit.
-func (s *Server) probe(w http.ResponseWriter, path string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	if path == "/ready" {
-		if err := s.o.Ready(); err != nil {
-			s.o.Log.Warn("not ready", "error", err)
-			w.WriteHeader(http.StatusServiceUnavailable)
-			_, _ = w.Write([]byte("not ready\n")) // why is in the log: a stranger may ask
+// reap acts on the deadlines of all connections.
+func (s *Server) reap(stop <-chan struct{}) {
+	t := time.NewTicker(reapEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
 			return
+		case now := <-t.C:
+			s.mu.Lock()
+			for c := range s.conns {
+				c.expire(now)
+			}
+			s.mu.Unlock()
 		}
 	}
-	_, _ = w.Write([]byte("ok\n"))
-}
-
-// newRequestID makes a UUID. It names a request and protects nothing, so the
-// runtime's fast generator will do.
-func newRequestID() string {
-	var b [16]byte
-	for i := 0; i < len(b); i += 8 {
-		n := rand.Uint64()
-		for j := range 8 {
-			b[i+j] = byte(n >> (8 * j))
-		}
-	}
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	var s [36]byte
-	hex.Encode(s[0:8], b[0:4])
-	hex.Encode(s[9:13], b[4:6])
-	hex.Encode(s[14:18], b[6:8])
-	hex.Encode(s[19:23], b[8:10])
-	hex.Encode(s[24:36], b[10:16])
-	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
-	return string(s[:])
 }

@@ -86,56 +86,5 @@ func request(t testing.TB, cred aws.Credentials, target, body string) *http.Requ
 	if err := v4.NewSigner().SignHTTP(context.Background(), cred, r, hex.EncodeToString(sum[:]), "kms", "us-east-1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	r.RemoteAddr = "127.0.0.1:40000"
 	return r
-}
-
-// answer is a http.ResponseWriter that keeps the last answer.
-type answer struct {
-	header http.Header
-	status int
-	body   []byte
-}
-
-func (a *answer) Header() http.Header  { return a.header }
-func (a *answer) WriteHeader(code int) { a.status = code }
-func (a *answer) Write(b []byte) (int, error) {
-	a.body = append(a.body[:0], b...)
-	return len(b), nil
-}
-
-type body struct{ bytes.Reader }
-
-func (*body) Close() error { return nil }
-
-// BenchmarkRoad is a request from the door to the door again, without the
-// network: everything that Trent adds to net/http.
-func BenchmarkRoad(b *testing.B) {
-	s, cred := deployment(b, nil)
-	a := &answer{header: make(http.Header)}
-	do := func(r *http.Request, content string, reader *body) {
-		reader.Reset([]byte(content))
-		r.Body = reader
-		clear(a.header)
-		s.door.ServeHTTP(a, r)
-		if a.status != http.StatusOK {
-			b.Fatalf("%d %s", a.status, a.body)
-		}
-	}
-	do(request(b, cred, "CreateKey", "{}"), "{}", new(body))
-	id := string(a.body[bytes.Index(a.body, []byte(`"KeyId":"`))+9:][:36])
-	for _, c := range []struct{ target, body string }{
-		{"GenerateDataKey", `{"KeyId":"` + id + `","KeySpec":"AES_256"}`},
-		{"Encrypt", `{"KeyId":"` + id + `","Plaintext":"aGVsbG8gd29ybGQ="}`},
-		{"DescribeKey", `{"KeyId":"` + id + `"}`},
-		{"GenerateRandom", `{"NumberOfBytes":32}`},
-	} {
-		b.Run(c.target, func(b *testing.B) {
-			r, reader := request(b, cred, c.target, c.body), new(body)
-			b.ReportAllocs()
-			for b.Loop() {
-				do(r, c.body, reader)
-			}
-		})
-	}
 }

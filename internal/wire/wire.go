@@ -51,7 +51,9 @@ func EncodeFault(dst []byte, f *fault.Error) ([]byte, int) {
 
 // Codes that only the door gives; they are in no model.
 const (
+	BadRequest       fault.Code = "BadRequestException"
 	TooLarge         fault.Code = "RequestEntityTooLargeException"
+	HeaderTooLarge   fault.Code = "RequestHeaderFieldsTooLargeException"
 	MethodNotAllowed fault.Code = "MethodNotAllowedException"
 	NoSuchPath       fault.Code = "ResourceNotFoundException"
 	RequestTimeout   fault.Code = "RequestTimeoutException"
@@ -62,6 +64,8 @@ func status(c fault.Code) int {
 	switch c {
 	case TooLarge:
 		return 413
+	case HeaderTooLarge:
+		return 431
 	case MethodNotAllowed:
 		return 405
 	case NoSuchPath:
