@@ -101,6 +101,7 @@ type Call struct {
 // Lists is what an action may read beside the records that it holds.
 type Lists interface {
 	Partition() string
+	ParsePolicy(text string) (*iam.Policy, error)
 	ListKeys(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]string, bool, error)
 	ListAliases(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]*key.Alias, bool, error)
 	AliasesOf(ctx context.Context, rec *key.Record, now time.Time) ([]*key.Alias, error)

@@ -188,7 +188,7 @@ func (c *Call) checkedPolicy(rec *key.Record, text string, bypass bool) (*iam.Po
 	if len(text) > iam.MaxPolicySize {
 		return nil, fault.New(api.LimitExceededException, "The key policy exceeds the limit of 32768 bytes.")
 	}
-	policy, err := iam.Parse(text)
+	policy, err := c.Lists.ParsePolicy(text)
 	switch {
 	case errors.Is(err, iam.ErrUnsupported):
 		return nil, fault.New(api.UnsupportedOperationException, "This version of Trent does not evaluate an element of the policy, and stores no policy that it does not enforce ("+err.Error()+").")

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,12 @@ type Policy struct {
 	Version    string
 	ID         string
 	Statements []Statement
+}
+
+// NamesPrincipals reports whether a statement has a Principal, as those of
+// resource policies do and those of identity policies must not.
+func (p *Policy) NamesPrincipals() bool {
+	return slices.ContainsFunc(p.Statements, func(s Statement) bool { return len(s.Principals) > 0 })
 }
 
 // A Statement in the form in which it is evaluated.

@@ -98,8 +98,12 @@ func (d *Directory) CreateUser(ctx context.Context, u User, now time.Time) (Acce
 		return AccessKey{}, errors.New("identity: a user needs a 12-digit account and a name")
 	}
 	for _, text := range u.Policies {
-		if _, err := iam.Parse(text); err != nil {
+		policy, err := iam.Parse(text)
+		if err != nil {
 			return AccessKey{}, fmt.Errorf("policy of user %s: %w", u.Name, err)
+		}
+		if policy.NamesPrincipals() {
+			return AccessKey{}, fmt.Errorf("policy of user %s: a policy of a user speaks for that user and has no Principal", u.Name)
 		}
 	}
 	if u.UniqueID == "" {

@@ -134,7 +134,7 @@ func (c PutKey) reschedule(b *store.Batch) error {
 func (c PutKey) settle(r *Ring, rev store.Rev) {
 	now := *c.Now
 	now.Rev = uint64(rev)
-	now.Policy = r.policies.compiled(now.Policy.Source)
+	now.Policy = r.policies.compiled(now.Policy.Source) // the one that others share
 	r.records.set(placeOf(&now), &now)
 }
 

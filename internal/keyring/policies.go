@@ -17,6 +17,17 @@ type policies struct {
 
 func newPolicies() *policies { return &policies{byText: make(map[string]weak.Pointer[iam.Policy])} }
 
+// parse compiles a text that somebody sends, unless it is known.
+func (p *policies) parse(text string) (*iam.Policy, error) {
+	p.mu.Lock()
+	known := p.byText[text].Value()
+	p.mu.Unlock()
+	if known != nil && len(known.Statements) > 0 {
+		return known, nil
+	}
+	return iam.Parse(text)
+}
+
 // compiled returns the policy of a stored text. A stored text that does not
 // parse, as one of a newer Trent might not, gives a policy without statements:
 // it allows nothing.

@@ -21,6 +21,7 @@ import (
 	"trent/internal/authz"
 	"trent/internal/crypt"
 	"trent/internal/fault"
+	"trent/internal/iam"
 	"trent/internal/key"
 	"trent/internal/seal"
 	"trent/internal/secret"
@@ -71,6 +72,10 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 
 // Partition is the partition of all ARNs.
 func (r *Ring) Partition() string { return r.partition }
+
+// ParsePolicy compiles the text of a key policy; see iam.Parse for its errors. A
+// text that some key has already costs nothing.
+func (r *Ring) ParsePolicy(text string) (*iam.Policy, error) { return r.policies.parse(text) }
 
 // Find resolves a reference to the record that it means now. Its refusals are
 // those of the API for a key that is not there; whether the caller may learn
