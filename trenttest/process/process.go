@@ -56,8 +56,23 @@ type Server struct {
 // ErrEnded says that the process ended before it served.
 var ErrEnded = errors.New("the server ended before it served")
 
-// Both ways of saying where one is: of serve, and of quickstart.
-var servesAt = regexp.MustCompile(`serving"? .*address"?[=:]"?([0-9.\[\]:]+)"? .*tls"?[=:](true|false)|serves at (https?://[0-9.:\[\]]+)\.`)
+// The ways of saying where one is: of quickstart, and of serve in either format
+// of its log.
+var (
+	servesAt = regexp.MustCompile(`serves at (https?://\S+)\. `)
+	serving  = regexp.MustCompile(`msg"?[=:]"?serving"? *,?"?address"?[=:]"?([^" ]+)"? *,?"?tls"?[=:](true|false)`)
+)
+
+// addressIn finds the URL in a line of output, if it is there.
+func addressIn(line string) (string, bool) {
+	if m := servesAt.FindStringSubmatch(line); m != nil {
+		return m[1], true
+	}
+	if m := serving.FindStringSubmatch(line); m != nil {
+		return map[string]string{"true": "https://", "false": "http://"}[m[2]] + m[1], true
+	}
+	return "", false
+}
 
 // Start starts a server and returns when it answers. An error comes with the
 // server, whose Output tells more.
@@ -95,13 +110,9 @@ func (s *Server) listen(r io.ReadCloser, address chan<- string) {
 		s.mu.Lock()
 		s.said.WriteString(lines.Text() + "\n")
 		s.mu.Unlock()
-		m := servesAt.FindStringSubmatch(lines.Text())
-		if m == nil {
+		url, ok := addressIn(lines.Text())
+		if !ok {
 			continue
-		}
-		url := m[3]
-		if url == "" {
-			url = map[string]string{"true": "https://", "false": "http://"}[m[2]] + m[1]
 		}
 		select {
 		case address <- url:
