@@ -23,7 +23,7 @@ type keyCreateCmd struct {
 	Description string            `help:"Description."`
 	Alias       string            `placeholder:"NAME" help:"Give it this alias, with or without \"alias/\"."`
 	Tags        map[string]string `name:"tag" placeholder:"KEY=VALUE" help:"Tag it; repeatable."`
-	Policy      string            `type:"filecontent" placeholder:"FILE" help:"Key policy; default: the account decides."`
+	Policy      []byte            `type:"filecontent" placeholder:"FILE" help:"Key policy; default: the account decides."`
 }
 
 // Run implements the command.
@@ -32,7 +32,7 @@ func (c *keyCreateCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	in := &kms.CreateKeyInput{Description: optional(c.Description), Policy: optional(c.Policy)}
+	in := &kms.CreateKeyInput{Description: optional(c.Description), Policy: optional(string(c.Policy))}
 	for k, v := range c.Tags {
 		in.Tags = append(in.Tags, types.Tag{TagKey: aws.String(k), TagValue: aws.String(v)})
 	}
