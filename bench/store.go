@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,15 +74,22 @@ func (b *bench) create(t *trent, n, writers, first int) ([]string, error) {
 	return ids, nil
 }
 
+// pagesOfCommit is how many pages bbolt writes for a CreateKey in a store of
+// some size before its first sync: leaves and branches of three records, and
+// the free list.
+const pagesOfCommit = 8
+
 // creations holds synced CreateKeys against the disk's own syncs, in turn.
 func (b *bench) creations(t *trent) error {
-	var sync, one, rate []float64
+	var page, sync, one, rate []float64
 	for i := range b.rounds {
-		s, err := syncTime(filepath.Join(t.data, "sync.test"), 300)
-		if err != nil {
-			return err
+		for pages, out := range map[int]*[]float64{1: &page, pagesOfCommit: &sync} {
+			s, err := syncTime(filepath.Join(t.data, "sync.test"), pages, 300)
+			if err != nil {
+				return err
+			}
+			*out = append(*out, s)
 		}
-		sync = append(sync, s)
 		r, err := b.drive(t.process, t, load{target: "CreateKey", body: `{}`, conns: 1, extra: []string{"-requests", "500"}})
 		if err != nil {
 			return err
@@ -92,13 +100,15 @@ func (b *bench) creations(t *trent) error {
 		}
 		rate = append(rate, r.Rate)
 	}
-	s, o, m := median(sync), median(one), median(rate)
-	fmt.Fprintf(b.out, "CreateKey, synced: one writer %.0f µs each, %.2f × one write and fdatasync of this disk (%.0f µs); 64 writers %.0f/s\n", o, o/s, s, m)
+	p, s, o := median(page), median(sync), median(one)
+	fmt.Fprintf(b.out, "CreateKey, synced: 64 writers %.0f/s; one writer %.0f µs each, which is %.2f × writing %d pages with one fdatasync (%.0f µs), %.2f × one page with one fdatasync (%.0f µs)\n",
+		median(rate), o, o/s, pagesOfCommit, s, o/p, p)
 	return nil
 }
 
-// syncTime is the median time, in µs, of writing a page and making it durable.
-func syncTime(path string, n int) (float64, error) {
+// syncTime is the median time, in µs, of writing so many pages at random places
+// of a file and making them durable with one fdatasync.
+func syncTime(path string, pages, n int) (float64, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return 0, err
@@ -106,7 +116,7 @@ func syncTime(path string, n int) (float64, error) {
 	defer os.Remove(path)
 	defer f.Close()
 	page := make([]byte, 4096)
-	if _, err := f.Write(make([]byte, 1<<20)); err != nil {
+	if _, err := f.Write(make([]byte, syncFile)); err != nil {
 		return 0, err
 	}
 	if err := f.Sync(); err != nil {
@@ -116,8 +126,10 @@ func syncTime(path string, n int) (float64, error) {
 	for i := range n {
 		page[0] = byte(i)
 		start := time.Now()
-		if _, err := f.WriteAt(page, int64(i%256)*4096); err != nil {
-			return 0, err
+		for range pages {
+			if _, err := f.WriteAt(page, rand.Int64N(syncFile/4096)*4096); err != nil {
+				return 0, err
+			}
 		}
 		if err := unix.Fdatasync(int(f.Fd())); err != nil {
 			return 0, err
@@ -126,6 +138,9 @@ func syncTime(path string, n int) (float64, error) {
 	}
 	return median(times), nil
 }
+
+// syncFile is the size of the file that syncs are measured on, in bytes.
+const syncFile = 64 << 20
 
 func median(v []float64) float64 {
 	slices.Sort(v)
