@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 
@@ -36,47 +35,80 @@ func (b *buffers) give(buf *[]byte) {
 	}
 }
 
-// read reads the body, of at most limit bytes. What it returns goes back with
-// forget, also beside an error.
-func (v *visit) read(limit int64) (*[]byte, error) {
-	r, s := v.http, v.conn.server
+// firstPiece is how much of a body is charged and made room for before any of
+// it has arrived, in bytes. More is only when more has come: who announces much
+// and sends nothing must not hold what others need.
+const firstPiece = maxPooled
+
+// read reads the body, of at most limit bytes. It is there until forget.
+func (v *visit) read(limit int64) ([]byte, error) {
+	r := v.http
 	if r.ContentLength > limit {
 		return nil, tooLarge()
 	}
-	// A body of unknown length is charged in full: it may turn out that long.
-	size := r.ContentLength
-	if size < 0 {
-		size = limit
+	want := r.ContentLength
+	if want < 0 {
+		want = limit + 1 // of unknown length: one more than it may have is too many
 	}
-	if s.inFlight.Add(size) > s.o.Limits.BodyBytes {
-		s.inFlight.Add(-size)
-		return nil, fault.New(wire.Unavailable, "The server holds as many request bodies as it may. Try again.")
+	if err := v.grow(min(want, firstPiece)); err != nil {
+		return nil, err
 	}
-	v.conn.allow(s.o.Limits.RequestTimeout)
-	if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+	v.conn.allow(v.conn.server.o.Limits.RequestTimeout)
+	if want > 0 && r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 		if _, err := io.WriteString(v.conn.stream, "HTTP/1.1 100 Continue\r\n\r\n"); err != nil {
-			s.inFlight.Add(-size)
 			return nil, bodyFault(err)
 		}
 	}
-	if r.ContentLength >= 0 {
-		buf := s.pool.take(int(size))
-		_, err := io.ReadFull(r.Body, *buf)
-		return buf, bodyFault(err)
+	n := 0
+	for int64(n) < want {
+		if n == len(*v.body) {
+			if err := v.grow(min(want, 2*int64(n))); err != nil {
+				return nil, err
+			}
+		}
+		m, err := r.Body.Read((*v.body)[n:])
+		n += m
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, bodyFault(err)
+		}
 	}
-	defer s.inFlight.Add(-size)
-	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
-	s.inFlight.Add(int64(len(data)))
-	return &data, bodyFault(err)
+	if int64(n) > limit {
+		return nil, tooLarge()
+	}
+	return (*v.body)[:n], nil
 }
 
-// forget wipes a body and gives its bytes back to the budget.
-func (s *Server) forget(body *[]byte) {
-	if body == nil {
+// grow makes the body's buffer so long, within the budget of all connections.
+func (v *visit) grow(size int64) error {
+	s := v.conn.server
+	more := size - v.size
+	if s.inFlight.Add(more) > s.o.Limits.BodyBytes {
+		s.inFlight.Add(-more)
+		return fault.New(wire.Unavailable, "The server holds as many request bodies as it may. Try again.")
+	}
+	v.size = size
+	bigger := s.pool.take(int(size))
+	if v.body != nil {
+		copy(*bigger, *v.body)
+		s.pool.give(v.body)
+	}
+	v.body = bigger
+	return nil
+}
+
+// forget wipes the body and gives its bytes back to the budget.
+func (v *visit) forget() {
+	if v.body == nil {
 		return
 	}
-	s.inFlight.Add(-int64(len(*body)))
-	s.pool.give(body)
+	s := v.conn.server
+	v.road.Body = nil
+	s.pool.give(v.body)
+	s.inFlight.Add(-v.size)
+	v.body, v.size = nil, 0
 }
 
 func tooLarge() error {
@@ -84,14 +116,8 @@ func tooLarge() error {
 }
 
 func bodyFault(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return tooLarge()
-	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return fault.New(wire.RequestTimeout, "The request body did not arrive in time.").Because(err)
 	}
-	return fault.New("SerializationException", "The request body is cut off.").Because(err)
+	return because(fault.New("SerializationException", "The request body is cut off or not well-formed."), err)
 }

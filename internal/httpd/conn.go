@@ -4,9 +4,13 @@ import (
 	"bufio"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,12 +32,14 @@ type conn struct {
 	limit  io.LimitedReader // over stream: bounds a header
 	reader *bufio.Reader    // over limit
 
-	// deadline is when the peer has had enough time, in Unix nanoseconds; zero is
-	// never. It is noted here and acted upon by reap: a deadline of the
-	// connection itself would have to be moved several times a request, each time
-	// at the price of a timer, and all that is asked of it is to end, some
-	// seconds on, what has stalled.
-	deadline atomic.Int64
+	// deadline is when the peer has had enough time, on the server's own clock
+	// (Server.uptime), or never, or expired. It is noted here and acted upon by
+	// reap: a deadline of the connection itself would have to be moved several
+	// times a request, each time at the price of a timer, and all that is asked of
+	// it is to end, some seconds on, what has stalled.
+	deadline  atomic.Int64
+	expiring  sync.Mutex    // held while expire acts
+	firstWait time.Duration // for the first byte of the next request
 
 	// busy is 1 from the first byte of a request to the last of its answer, and -1
 	// once the connection may take no more of them.
@@ -49,18 +55,45 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// allow gives the peer so much time for what comes next.
+// Two values of a deadline that are no points in time.
+const (
+	never   = 0
+	expired = -1
+)
+
+// allow gives the peer so much time for what comes next. A deadline that has
+// passed counts no more: what failed by it may still be answered.
 func (c *conn) allow(d time.Duration) {
-	c.deadline.Store(time.Now().Add(d).UnixNano())
+	c.setDeadline(int64(c.server.uptime() + d))
 }
 
-// expire breaks the connection off if its time is up: what it waits for fails,
-// and it ends as it would for any other failure.
-func (c *conn) expire(now time.Time) {
-	if d := c.deadline.Load(); d != 0 && now.UnixNano() > d {
-		_ = c.net.SetDeadline(now) // it fails only on a closed connection
+// own stops the clock of the peer: what takes time now is ours.
+func (c *conn) own() { c.setDeadline(never) }
+
+func (c *conn) setDeadline(d int64) {
+	if c.deadline.Swap(d) != expired {
+		return
+	}
+	c.expiring.Lock() // until expire has done its part
+	defer c.expiring.Unlock()
+	_ = c.net.SetDeadline(time.Time{}) // it fails only on a closed connection
+}
+
+// expire fails what the connection waits for, if its time is up.
+func (c *conn) expire(now time.Duration) {
+	d := c.deadline.Load()
+	if d <= never || int64(now) <= d {
+		return
+	}
+	c.expiring.Lock()
+	defer c.expiring.Unlock()
+	if c.deadline.CompareAndSwap(d, expired) {
+		_ = c.net.SetDeadline(longAgo) // it fails only on a closed connection
 	}
 }
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
 
 // closeIfIdle ends a connection that is between two requests.
 func (c *conn) closeIfIdle() {
@@ -69,16 +102,25 @@ func (c *conn) closeIfIdle() {
 	}
 }
 
-// serve answers requests until the peer or the server has had enough.
+// serve answers requests until the peer or the server has had enough. A panic
+// in here is an incident of ours that costs this connection and no other; it is
+// logged without any value.
 func (c *conn) serve() {
 	defer c.server.leave(c)
 	defer c.net.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.o.Log.Error("panic at the door", "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
 	if !c.shakeHands() {
 		return
 	}
 	c.limit = io.LimitedReader{R: c.stream}
 	c.reader = bufio.NewReader(&c.limit)
+	c.firstWait = c.server.o.Limits.HeaderTimeout
 	for c.next() && c.exchange() {
+		c.firstWait = c.server.o.Limits.IdleTimeout
 	}
 }
 
@@ -100,7 +142,7 @@ func (c *conn) shakeHands() bool {
 // next waits for the first byte of a request. Blank lines before a request are
 // passed over, as RFC 9112 (2.2) asks for the sake of old clients.
 func (c *conn) next() bool {
-	c.allow(c.server.o.Limits.IdleTimeout)
+	c.allow(c.firstWait)
 	c.limit.N = maxHeader
 	for blank := 0; blank < 4; blank++ {
 		b, err := c.reader.Peek(1)
@@ -120,7 +162,7 @@ func (c *conn) exchange() bool {
 	c.allow(c.server.o.Limits.HeaderTimeout)
 	r, err := http.ReadRequest(c.reader)
 	more := c.answer(r, c.headerFault(r, err))
-	return more && c.busy.CompareAndSwap(1, 0) && !c.server.isClosing()
+	return more && c.busy.CompareAndSwap(1, 0) && !c.server.closing.Load()
 }
 
 // headerFault says what is wrong with a header, in the order in which it would
@@ -136,24 +178,47 @@ func (c *conn) headerFault(r *http.Request, err error) error {
 	if r.Host == "" {
 		return fault.New(wire.BadRequest, "The request has no Host header.")
 	}
-	for _, values := range r.Header {
+	if !validValue(r.Host) {
+		return badValue()
+	}
+	for name, values := range r.Header {
+		// net/http lets a blank in front of the colon pass, and then does not see a
+		// Content-Length or Transfer-Encoding that has one (RFC 9112, 5.1).
+		if strings.Contains(name, " ") {
+			return fault.New(wire.BadRequest, "A header has a blank in its name.")
+		}
 		for _, v := range values {
 			if !validValue(v) {
-				return fault.New(wire.BadRequest, "A header has a control character in its value.")
+				return badValue()
 			}
 		}
 	}
 	return nil
 }
 
+func badValue() error {
+	return fault.New(wire.BadRequest, "A header has a control character in its value.")
+}
+
 func (c *conn) readFault(err error) error {
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return fault.New(wire.RequestTimeout, "The request did not arrive in time.").Because(err)
+	if c.deadline.Load() == expired { // a line that was cut off by it may be given as a whole one, without an error
+		return because(fault.New(wire.RequestTimeout, "The request did not arrive in time."), err)
 	}
 	if c.limit.N <= 0 {
 		return fault.Newf(wire.HeaderTooLarge, "The header of the request is larger than %d bytes.", maxHeader)
 	}
-	return fault.New(wire.BadRequest, "The request is not HTTP/1.1.").Because(err)
+	return because(fault.New(wire.BadRequest, "The request is not HTTP/1.1."), err)
+}
+
+// because attaches the cause to a fault if it is one of the connection. What a
+// parser says quotes what it choked on, which may be part of a body, and would
+// end up in the audit.
+func because(f *fault.Error, err error) error {
+	_, network := errors.AsType[net.Error](err)
+	if network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return f.Because(err)
+	}
+	return f
 }
 
 // validValue knows the bytes that a header's value may have (RFC 9110, 5.5).

@@ -50,14 +50,16 @@ type Server struct {
 	pool     buffers
 	inFlight atomic.Int64 // bytes of bodies
 	date     atomic.Pointer[date]
+	start    time.Time
 	slots    chan struct{} // one for each open connection
 
-	mu      sync.Mutex
-	conns   map[*conn]struct{}
-	byAddr  map[string]int // open connections
-	listen  net.Listener
-	closing bool
-	gone    sync.WaitGroup // connections
+	closing atomic.Bool // set with mu held
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	byAddr map[string]int // open connections
+	listen net.Listener
+	gone   sync.WaitGroup // connections
 }
 
 // New makes a server.
@@ -66,7 +68,7 @@ func New(o Options) *Server {
 		o.Limits.ConnectionsByAddr = o.Limits.Connections
 	}
 	return &Server{
-		o: o, slots: make(chan struct{}, o.Limits.Connections),
+		o: o, start: time.Now(), slots: make(chan struct{}, o.Limits.Connections),
 		conns: make(map[*conn]struct{}), byAddr: make(map[string]int),
 	}
 }
@@ -75,10 +77,12 @@ func New(o Options) *Server {
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	s.listen = l
+	late := s.closing.Load()
 	s.mu.Unlock()
-	stop := make(chan struct{})
-	defer close(stop)
-	go s.reap(stop)
+	if late {
+		return l.Close()
+	}
+	go s.reap()
 	for {
 		// Without a slot nothing is accepted, which leaves callers in the kernel's
 		// queue.
@@ -89,7 +93,7 @@ func (s *Server) Serve(l net.Listener) error {
 			continue
 		}
 		<-s.slots
-		if s.isClosing() {
+		if s.closing.Load() {
 			return nil
 		}
 		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() || isTemporary(err) {
@@ -112,11 +116,9 @@ func isTemporary(err error) bool {
 	return ok && !errors.Is(op, net.ErrClosed) && op.Temporary() //nolint:staticcheck // the one place where it says just this
 }
 
-func (s *Server) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
-}
+// uptime is the time of deadlines. Setting the clock of the machine does not
+// move it.
+func (s *Server) uptime() time.Duration { return time.Since(s.start) }
 
 // admitConn starts serving a connection, or hangs up where its address has as
 // many as it may.
@@ -124,7 +126,7 @@ func (s *Server) admitConn(nc net.Conn) {
 	c := newConn(s, nc)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing || s.byAddr[c.addr] >= s.o.Limits.ConnectionsByAddr {
+	if s.closing.Load() || s.byAddr[c.addr] >= s.o.Limits.ConnectionsByAddr {
 		_ = nc.Close() // nothing was promised to it
 		<-s.slots
 		return
@@ -146,10 +148,11 @@ func (s *Server) leave(c *conn) {
 }
 
 // Shutdown stops taking requests and waits until those in flight are answered.
-// When ctx ends first, it breaks what is left and returns its error.
+// When ctx ends first, it breaks what is left and returns its error, even if
+// some of it is stuck elsewhere than with its peer.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	s.closing = true
+	s.closing.Store(true)
 	if s.listen != nil {
 		_ = s.listen.Close()
 	}
@@ -169,27 +172,34 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		_ = c.net.Close()
 	}
 	s.mu.Unlock()
-	<-done
+	select {
+	case <-done:
+	case <-time.After(breakTime):
+	}
 	return ctx.Err()
 }
+
+// breakTime is how long connections that were broken off may take to end.
+const breakTime = time.Second
 
 // reapEvery is how late a deadline may act.
 const reapEvery = 100 * time.Millisecond
 
-// reap acts on the deadlines of all connections.
-func (s *Server) reap(stop <-chan struct{}) {
+// reap acts on the deadlines of all connections, until the last one is gone
+// after Shutdown.
+func (s *Server) reap() {
 	t := time.NewTicker(reapEvery)
 	defer t.Stop()
-	for {
-		select {
-		case <-stop:
+	for range t.C {
+		now := s.uptime()
+		s.mu.Lock()
+		for c := range s.conns {
+			c.expire(now)
+		}
+		over := s.closing.Load() && len(s.conns) == 0
+		s.mu.Unlock()
+		if over {
 			return
-		case now := <-t.C:
-			s.mu.Lock()
-			for c := range s.conns {
-				c.expire(now)
-			}
-			s.mu.Unlock()
 		}
 	}
 }

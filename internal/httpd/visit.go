@@ -23,7 +23,9 @@ type visit struct {
 	http  *http.Request
 	road  pipeline.Request
 	sigv4 sigv4.Request
-	more  bool // the connection can take another request after this one
+	body  *[]byte // from the pool; nil: none, or forgotten
+	size  int64   // what the body is charged with, in bytes
+	more  bool    // the connection can take another request after this one
 }
 
 // answer takes a request, or what could be read of one, down the road, and
@@ -41,17 +43,18 @@ func (c *conn) answer(r *http.Request, refused error) bool {
 		v.road.Refused = admit(r)
 	}
 	if v.road.Refused == nil {
-		body, err := v.read(c.server.o.Road.BodyLimit(v.road.Target))
-		defer c.server.forget(body)
-		v.road.Refused = err
-		if body != nil {
-			v.road.Body = *body
-		}
-		v.more = err == nil && !r.Close && r.ProtoAtLeast(1, 1)
+		defer v.forget() // for a panic
+		v.road.Body, v.road.Refused = v.read(c.server.o.Road.BodyLimit(v.road.Target))
+		// A request in chunks may have had a Content-Length as well, which net/http
+		// drops. Then it must be the last one (RFC 9112, 6.1).
+		v.more = v.road.Refused == nil && !r.Close && r.ProtoAtLeast(1, 1) && r.ContentLength >= 0
 	}
 	room := c.server.pool.take(0)
 	v.road.Room = *room
+	c.own()
 	a := c.server.o.Road.Walk(context.Background(), &v.road)
+	v.forget()
+	v.more = v.more && !c.server.closing.Load()
 	sent := v.write(a)
 	c.server.pool.give(room)
 	return sent && v.more
@@ -124,7 +127,7 @@ func (v *visit) write(a pipeline.Answer) bool {
 	c.allow(c.server.o.Limits.RequestTimeout)
 	_, err := c.stream.Write(b)
 	clear(b) // it may have outgrown the pooled buffer
-	if !v.more {
+	if err == nil && !v.more {
 		c.linger()
 	}
 	return err == nil
@@ -160,7 +163,7 @@ func (c *conn) probe(r *http.Request) bool {
 			status, text = "503 Service Unavailable", "not ready\n" // why is in the log: a stranger may ask
 		}
 	}
-	more := r.ContentLength == 0 && !r.Close && r.ProtoAtLeast(1, 1)
+	more := r.ContentLength == 0 && !r.Close && r.ProtoAtLeast(1, 1) && !c.server.closing.Load()
 	b := "HTTP/1.1 " + status + "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\nDate: " + c.server.now()
 	if !more {
 		b += "\r\nConnection: close"
@@ -171,6 +174,9 @@ func (c *conn) probe(r *http.Request) bool {
 	}
 	c.allow(c.server.o.Limits.RequestTimeout)
 	_, err := io.WriteString(c.stream, b)
+	if err == nil && !more {
+		c.linger()
+	}
 	return err == nil && more
 }
 
