@@ -25,7 +25,7 @@ func main() {
 		defer bodies.Put(buf)
 		buf.Reset()
 		if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, 1<<20)); err != nil {
-			http.Error(w, err.Error(), 400)
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		err := v.Verify(r.Header.Get("Authorization"), r.Header.Get("X-Amz-Date"), func(name string) string {
@@ -38,12 +38,12 @@ func main() {
 			return r.Header.Get(name)
 		}, buf.Bytes())
 		if err != nil {
-			http.Error(w, err.Error(), 403)
+			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
 		out, err := core.Answer(buf.Bytes())
 		if err != nil {
-			http.Error(w, err.Error(), 400)
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		h := w.Header()

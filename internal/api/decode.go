@@ -52,7 +52,6 @@ func (s *source) release() {
 const (
 	aString    = "a String"
 	anInteger  = "an Integer"
-	aLong      = "a Long"
 	aBoolean   = "a Boolean"
 	aTimestamp = "a Timestamp"
 	aBlob      = "a Blob"
@@ -202,11 +201,6 @@ func (r *reader) boolean(to *bool) bool {
 func (r *reader) integer(to *int) bool {
 	n, ok := r.whole(32, anInteger)
 	*to = int(n)
-	return ok
-}
-
-func (r *reader) long(to *int64) (ok bool) {
-	*to, ok = r.whole(64, aLong)
 	return ok
 }
 

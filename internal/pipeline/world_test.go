@@ -137,7 +137,6 @@ func allow(actions string) string {
 
 var (
 	admin    = user(account, "admin", allow("*"))
-	rootUser = user(account, "root")
 	nobody   = user(account, "nobody")
 	stranger = user(foreign, "stranger", allow("*"))
 )
