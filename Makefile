@@ -1,102 +1,117 @@
-# Trent. `make` alone tells what there is; `make run` and `make test` do all the
-# set-up that they need, say so, and can be run again.
+# Everything that is done to this repository. Run make for a list.
 
-SHELL := bash
+SHELL       := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
-TOOLS := $(CURDIR)/.tools
-STATICCHECK := $(TOOLS)/staticcheck-v0.8.2
-GOVULNCHECK := $(TOOLS)/govulncheck-v1.9.0
-VENV := $(TOOLS)/venv
-NODE_MODULES := interop/node/node_modules/.installed
+GO     ?= go
+PYTHON ?= python3
+TOOLS  := $(CURDIR)/.tools
+BINARY := bin/trent
+
+# Tools that the tests use, at the versions that they were last looked at with.
+STATICCHECK := $(TOOLS)/staticcheck@v0.8.2
+GOVULNCHECK := $(TOOLS)/govulncheck@v1.9.0
+
 FUZZTIME ?= 5s
-SOURCES := $(shell find cmd internal trenttest -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+ROUNDS   ?= 100
+DIR      ?= trent-data
+ARGS     ?=
 
-.PHONY: help
-help: ## this text
-	@echo "Targets:"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+# What must also hold where only approved cryptography may be used.
+FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/...
+
+##@ To use it
 
 .PHONY: run
-run: bin/trent ## build, start on ./trent-data, show a data key, go on serving
-	@exec bin/trent quickstart --dir trent-data
+run: build ## Build Trent and try it: quickstart, with its data in DIR (trent-data); ARGS are its flags
+	@exec $(BINARY) quickstart --dir $(DIR) $(ARGS)
 
 .PHONY: build
-build: bin/trent ## build bin/trent
+build: have-go ## Build bin/trent
+	@$(GO) build -o $(BINARY) ./cmd/trent
 
-bin/trent: $(SOURCES)
-	@echo "building bin/trent (the first build fetches and compiles the Go modules)"
-	@CGO_ENABLED=0 go build -o $@ ./cmd/trent
-
-.PHONY: generate
-generate: ## make the generated code anew
-	go generate ./...
+##@ To change it
 
 .PHONY: test
-test: lint generated test-go fips-check fuzz-brief interop torture-brief ## everything that must hold, in about twenty minutes
-	@echo "all tests passed"
-
-.PHONY: lint
-lint: $(STATICCHECK) $(GOVULNCHECK) ## gofmt, vet, staticcheck, govulncheck
-	@unformatted="$$(gofmt -l $$(git ls-files '*.go'))"; if [ -n "$$unformatted" ]; then echo "gofmt would change: $$unformatted"; exit 1; fi
-	go vet ./...
-	$(STATICCHECK) ./...
-	@.ci/govulncheck $(GOVULNCHECK)
-
-.PHONY: generated
-generated: ## fail if generated code is stale
-	go run ./internal/api/gen -check
+test: build lint test-go fips-check fuzz-brief interop ## Run all tests and checks; installs what they need
+	@echo "make test: everything passed"
 
 .PHONY: test-go
-test-go: ## all Go tests, under the race detector
-	go test -race -timeout 20m ./...
+test-go: have-go ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
+	$(GO) test -race -timeout 15m ./...
+
+.PHONY: lint
+lint: have-go check-generated $(STATICCHECK) $(GOVULNCHECK) ## Check formatting, go vet, staticcheck, known vulnerabilities and generated files
+	@unformatted=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); \
+	if [[ -n $$unformatted ]]; then echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+	@scripts/vulncheck $(GOVULNCHECK)
+
+.PHONY: generate
+generate: have-go ## Make the generated code anew
+	$(GO) generate ./...
+
+.PHONY: check-generated
+check-generated: have-go ## Check that the generated code is what the generator makes
+	@before=$$(git ls-files -z '*_gen.go' | xargs -0 sha256sum); \
+	$(GO) generate ./...; \
+	after=$$(git ls-files -z '*_gen.go' | xargs -0 sha256sum); \
+	if [[ $$before != "$$after" ]]; then echo "generated code was stale; it has been made anew, commit it:"; git --no-pager diff --stat -- '*_gen.go'; exit 1; fi
 
 .PHONY: fips-check
-fips-check: ## the cryptographic rooms with everything refused that FIPS 140-3 does not approve
-	GODEBUG=fips140=only go test ./internal/crypt ./internal/seal ./internal/sigv4 ./internal/root/... ./internal/keyring
+fips-check: have-go ## Test the cryptographic packages with nothing but FIPS 140-3 algorithms allowed
+	GODEBUG=fips140=only $(GO) test $(FIPS_PACKAGES)
 
 .PHONY: fuzz-brief
-fuzz-brief: ## every fuzz target for FUZZTIME (5s)
-	@.ci/fuzz $(FUZZTIME)
+fuzz-brief: have-go ## Fuzz every target for FUZZTIME (5s)
+	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for five minutes
-	@.ci/fuzz 5m
+fuzz: have-go ## Fuzz every target for FUZZTIME (5m)
+	@scripts/fuzz $(if $(filter-out file,$(origin FUZZTIME)),$(FUZZTIME),5m)
 
 .PHONY: interop
-interop: bin/trent $(VENV)/.installed $(NODE_MODULES) ## real clients: boto3, the AWS CLI, the SDKs for JavaScript and Go
-	interop/run $(VENV) bin/trent
-
-.PHONY: torture-brief
-torture-brief: ## kill the server under load, five times
-	go test -count 1 -run TestKill ./internal/torture
+interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the story with boto3, the AWS CLI and the SDKs for JavaScript and Go
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/story.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
+	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
+	$(GO) test ./interop/go
 
 .PHONY: torture
-torture: ## kill the server under load, a hundred times
-	TRENT_KILLS=100 TRENT_CRASH_ROUNDS=100 go test -count 1 -timeout 60m -v -run 'TestKill|TestCrash' ./internal/torture ./internal/store/bolt
+torture: have-go ## Kill the server ROUNDS (100) times in the middle of writes, and look for what it acknowledged
+	$(GO) test -count=1 -timeout 60m -run '^TestKill$$' -v ./cmd/trent -kill-rounds=$(ROUNDS)
 
 .PHONY: bench
-bench: ## Trent against a bare net/http server, and what the store costs
-	go run ./bench
+bench: have-go ## Measure Trent against a bare server; ARGS are the benchmark's flags
+	$(GO) run ./bench $(ARGS)
 
 .PHONY: clean
-clean: ## remove what was built and installed here; data stays
-	rm -rf bin .tools interop/node/node_modules
+clean: ## Remove what was built and installed here; never trent-data
+	rm -rf bin $(TOOLS) interop/node/node_modules
 
-# Tools and clients, installed once into .tools and interop/node.
+.PHONY: help
+help: ## Print this
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
 
-$(STATICCHECK):
-	@.ci/go-tool $@ honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# What is missing is installed, aloud; what is there costs nothing.
 
-$(GOVULNCHECK):
-	@.ci/go-tool $@ golang.org/x/vuln/cmd/govulncheck@v1.9.0
+.PHONY: have-go
+have-go:
+	@command -v $(GO) >/dev/null || { echo "Go is missing. Install the version in go.mod, or a newer one, and put it on the PATH."; exit 1; }
 
-$(VENV)/.installed: interop/python/requirements.txt
-	@.ci/venv $(VENV) $<
+$(STATICCHECK): | have-go
+	@scripts/go-tool honnef.co/go/tools/cmd/staticcheck $@
+
+$(GOVULNCHECK): | have-go
+	@scripts/go-tool golang.org/x/vuln/cmd/govulncheck $@
+
+$(TOOLS)/venv.stamp: interop/python/requirements.txt scripts/python-setup
+	@PYTHON=$(PYTHON) scripts/python-setup $(TOOLS)/venv interop/python/requirements.txt
 	@touch $@
 
-$(NODE_MODULES): interop/node/package.json
-	@echo "installing the JavaScript client into interop/node"
-	@cd interop/node && npm install --no-audit --no-fund --no-package-lock --loglevel=error
+interop/node/node_modules/.stamp: interop/node/package.json interop/node/package-lock.json scripts/node-setup
+	@scripts/node-setup interop/node
 	@touch $@
