@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -27,7 +28,7 @@ type connection struct {
 	Region   string `name:"region" default:"us-east-1" env:"AWS_REGION,AWS_DEFAULT_REGION" help:"Region."`
 	Dir      string `name:"dir" short:"d" default:"trent-data" placeholder:"DIR" env:"TRENT_DIR" help:"Data directory whose administrator to be, if AWS_ACCESS_KEY_ID is not set."`
 	CA       string `name:"ca" placeholder:"FILE" env:"AWS_CA_BUNDLE" help:"Certificates to trust, PEM."`
-	Output   string `name:"output" short:"o" default:"table" enum:"table,json" env:"TRENT_OUTPUT" help:"Print as ${enum}."`
+	Output   string `name:"output" short:"o" default:"table" enum:"table,json" env:"TRENT_OUTPUT" help:"Form of what is printed: table or json."`
 }
 
 // client makes an SDK client.
@@ -101,6 +102,9 @@ func explain(err error) error {
 			return errors.New(refused.ErrorCode())
 		}
 		return fmt.Errorf("%s: %s", refused.ErrorCode(), refused.ErrorMessage())
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return fmt.Errorf("nothing answers at %s (%w): start it with trent serve or trent quickstart, or name another server with --endpoint", dial.Addr, dial.Err)
 	}
 	if op, ok := errors.AsType[*smithy.OperationError](err); ok {
 		return fmt.Errorf("%s: %w", op.OperationName, op.Unwrap())

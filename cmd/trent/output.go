@@ -9,12 +9,40 @@ import (
 	"time"
 )
 
-// printJSON prints any value indented.
+// printJSON prints any value indented. Members that the answer did not have, and
+// that the SDK's types have as null or as an empty string, are left out.
 func printJSON(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var plain any
+	if err := json.Unmarshal(text, &plain); err != nil {
+		return err
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	return e.Encode(present(plain))
+}
+
+// present drops members without a value, at any depth.
+func present(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = present(v[i])
+		}
+	case map[string]any:
+		for name, member := range v {
+			if member == nil || member == "" {
+				delete(v, name)
+			} else {
+				v[name] = present(member)
+			}
+		}
+	}
+	return v
 }
 
 // printTable prints rows under a heading.

@@ -49,11 +49,11 @@ func (c *statusCmd) ask(w *world) status {
 		return s
 	}
 	if s.Alive, err = probe(w.ctx, h, c.Endpoint, "/health"); err != nil {
-		s.Problem = err.Error()
+		s.Problem = explain(err).Error()
 		return s
 	}
 	if s.Ready, err = probe(w.ctx, h, c.Endpoint, "/ready"); err != nil {
-		s.Problem = err.Error()
+		s.Problem = explain(err).Error()
 		return s
 	}
 	client, err := c.client()

@@ -27,7 +27,7 @@ type Init struct {
 
 	// Partition is the first part of every ARN: aws, aws-cn or aws-us-gov.
 	// Clients compare it with what they expect, so leave it unless yours do.
-	Partition string `name:"partition" default:"aws" enum:"aws,aws-cn,aws-us-gov" env:"TRENT_PARTITION" help:"ARN partition of a new store: ${enum}."`
+	Partition string `name:"partition" default:"aws" enum:"aws,aws-cn,aws-us-gov" env:"TRENT_PARTITION" help:"ARN partition of a new store: aws, aws-cn or aws-us-gov."`
 }
 
 // Serve is how the server runs.
@@ -85,6 +85,6 @@ type Serve struct {
 
 	// LogFormat and LogLevel shape the server's own log on standard error, which
 	// tells of the server and never of what is in requests.
-	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"TRENT_LOG_FORMAT" help:"Log as ${enum}."`
-	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"TRENT_LOG_LEVEL" help:"Least level to log: ${enum}."`
+	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"TRENT_LOG_FORMAT" help:"Form of the log: text or json."`
+	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" env:"TRENT_LOG_LEVEL" help:"Least level to log: debug, info, warn or error."`
 }
