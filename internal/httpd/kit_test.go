@@ -56,7 +56,6 @@ func (d directory) Credential(_ context.Context, id string) (sigv4.Credential, e
 	return d.cred, nil
 }
 
-
 // paper is an audit sink in memory. gate, if any, holds every line up.
 type paper struct {
 	mu    sync.Mutex

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -147,7 +146,9 @@ func TestSEC_C01_BudgetOfBodies(t *testing.T) {
 	d.dial().works()
 	// One that does send is served until the budget is spent, and then refused.
 	p := d.dial()
-	go func() { _, _ = io.WriteString(p.Conn, head+"Content-Length: 500000\r\n\r\n"+strings.Repeat(" ", 500000)) }()
+	go func() {
+		_, _ = io.WriteString(p.Conn, head+"Content-Length: 500000\r\n\r\n"+strings.Repeat(" ", 500000))
+	}()
 	checkAnswer(t, p.answer("POST"), 503, "ServiceUnavailableException", "POST")
 	d.await("its bytes to be given back", func() bool { return d.inFlight.Load() == 12*firstPiece })
 	for range 4 {
@@ -273,25 +274,64 @@ func TestSlowWorkIsNotThePeersFault(t *testing.T) {
 	}
 }
 
+// slowConn is slow to take a deadline.
+type slowConn struct {
+	net.Conn
+	taking func()
+	last   time.Time
+}
+
+func (c *slowConn) SetDeadline(t time.Time) error {
+	if t.Equal(longAgo) {
+		c.taking()
+	}
+	c.last = t
+	return nil
+}
+
 // A deadline that passes while the connection moves on does not break what
-// comes after it.
-func TestDeadlinesRace(t *testing.T) {
-	c, s := net.Pipe()
-	defer c.Close()
-	defer s.Close()
-	n := newConn(New(Options{Limits: limits()}), s)
-	go func() { _, _ = io.Copy(io.Discard, c) }()
-	for i := range 2000 {
-		n.deadline.Store(1) // long over
-		var wg sync.WaitGroup
-		wg.Go(func() { n.expire(time.Hour) })
-		n.allow(time.Hour * 2)
-		if _, err := s.Write([]byte("x")); err != nil {
-			t.Fatalf("round %d: %v", i, err)
+// comes after it, in whichever order the two are done.
+func TestDeadlineActsForNothingButItsOwn(t *testing.T) {
+	slow := &slowConn{}
+	slow.Conn, _ = net.Pipe()
+	c := newConn(New(Options{Limits: limits()}), slow)
+	c.deadline.Store(1) // long over
+	allowed := make(chan struct{})
+	slow.taking = func() {
+		go func() { c.allow(time.Hour); close(allowed) }()
+		select {
+		case <-allowed: // and then the old deadline is taken
+		case <-time.After(50 * time.Millisecond): // it waits for its turn
 		}
-		wg.Wait()
-		if _, err := s.Write([]byte("x")); err != nil {
-			t.Fatalf("round %d, later: %v", i, err)
+	}
+	c.expire(time.Minute)
+	<-allowed
+	if !slow.last.IsZero() {
+		t.Error("the next request inherits a deadline that is over")
+	}
+	c.expire(time.Minute)
+	if !slow.last.IsZero() {
+		t.Error("an hour is over after a minute")
+	}
+}
+
+// A peer that is refused may send on for a while: its answer must not be lost to
+// a reset. It sees the end at once.
+func TestRefusalIsNotLostToAReset(t *testing.T) {
+	for name, raw := range map[string]string{
+		"request": head + "Content-Length: 524289\r\n\r\n",
+		"probe":   "GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 524289\r\n\r\n",
+	} {
+		p := open(t, nil).dial().send(raw)
+		p.answer("POST")
+		if rest, err := io.ReadAll(p.in); len(rest) > 0 || err != nil {
+			t.Errorf("%s: %q %v", name, rest, err)
 		}
+		for i := range 64 {
+			if _, err := p.Write(make([]byte, 1024)); err != nil {
+				t.Fatalf("%s: reset after %d KiB: %v", name, i, err)
+			}
+		}
+		_ = p.Close()
 	}
 }

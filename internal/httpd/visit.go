@@ -51,7 +51,6 @@ func (c *conn) answer(r *http.Request, refused error) bool {
 	}
 	room := c.server.pool.take(0)
 	v.road.Room = *room
-	c.own()
 	a := c.server.o.Road.Walk(context.Background(), &v.road)
 	v.forget()
 	v.more = v.more && !c.server.closing.Load()
