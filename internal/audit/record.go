@@ -13,6 +13,10 @@ import (
 // recordVersion is the first member of every line.
 const recordVersion = 1
 
+// maxUserAgent is how much is kept of a user agent, in bytes. A stranger chooses
+// it, and could fill the disk with it.
+const maxUserAgent = 1 << 10
+
 // A Record is what is written down about one request. It holds what its fields
 // say and nothing else of the request: no body, no plaintext, no ciphertext,
 // no signature.
@@ -46,7 +50,7 @@ func (r *Record) Append(dst []byte) []byte {
 	dst = append(dst, '"')
 	dst = member(dst, "requestId", r.RequestID)
 	dst = member(dst, "source", r.Source)
-	dst = member(dst, "userAgent", r.UserAgent)
+	dst = member(dst, "userAgent", r.UserAgent[:min(len(r.UserAgent), maxUserAgent)])
 	dst = member(dst, "principal", r.Principal)
 	dst = member(dst, "account", r.Account)
 	dst = member(dst, "accessKeyId", r.AccessKeyID)
