@@ -1,132 +1,278 @@
 package torture
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"trent/trenttest/process"
 )
 
-// A journal is what the server has acknowledged, kept by the side that is not
-// killed.
+// journal is what was acknowledged, and what may have been done without that.
 type journal struct {
-	mu   sync.Mutex
-	keys []*kept
+	mu      sync.Mutex
+	keys    map[string]*ackedKey
+	aliases map[string]string // name to key id
+	blobs   []ackedBlob
+	asked   int // creations that were never answered
+	acks    atomic.Int64
+	names   atomic.Int64
+
+	checks, decrypted int
 }
 
-// kept is one key and what is known of it. What was asked for and not answered
-// may or may not have come to be; it is kept beside what was.
-type kept struct {
-	round                   int
-	id                      string
-	alias                   string // acknowledged
-	policy, policyAsked     string
-	description, descrAsked string
-	blob                    []byte
-	sum                     [32]byte // of the data key
+// An ackedKey is changed by one writer alone, one call after the other. Its last
+// call may have been done although the answer never came.
+type ackedKey struct {
+	description, policy           string
+	maybeDescription, maybePolicy string
 }
 
-// oneKey makes a key and all that belongs to it, noting each acknowledgement as
-// it comes. It reports false once the server does not answer.
-func (j *journal) oneKey(ctx context.Context, c *kms.Client, round, writer, n int) bool {
-	out, err := c.CreateKey(ctx, &kms.CreateKeyInput{Description: aws.String("made")})
-	if err != nil {
-		return false
-	}
-	k := &kept{round: round, id: aws.ToString(out.KeyMetadata.KeyId), description: "made"}
-	j.mu.Lock()
-	j.keys = append(j.keys, k)
-	j.mu.Unlock()
-	data, err := c.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &k.id, KeySpec: types.DataKeySpecAes256, EncryptionContext: map[string]string{"key": k.id}})
-	if err != nil {
-		return false
-	}
-	k.blob, k.sum = data.CiphertextBlob, sha256.Sum256(data.Plaintext)
-	name := fmt.Sprintf("alias/r%d-w%d-n%d", round, writer, n)
-	if _, err := c.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &name, TargetKeyId: &k.id}); err != nil {
-		return false
-	}
-	k.alias = name
-	k.policyAsked = fmt.Sprintf(`{"Version":"2012-10-17","Id":"%s","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Resource":"*"}}`, k.id)
-	if _, err := c.PutKeyPolicy(ctx, &kms.PutKeyPolicyInput{KeyId: &k.id, Policy: &k.policyAsked}); err != nil {
-		return false
-	}
-	k.policy = k.policyAsked
-	for i := range 3 {
-		k.descrAsked = fmt.Sprint("changed ", i)
-		if _, err := c.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &k.id, Description: &k.descrAsked}); err != nil {
-			return false
-		}
-		k.description = k.descrAsked
-	}
-	return true
+type ackedBlob struct {
+	blob, plain []byte
+	keyID       string
 }
 
-// sampled is how many keys of earlier rounds are looked at again.
-const sampled = 300
-
-// verify holds the server against the journal: all of this round, and a share of
-// those before. It returns how many keys it looked at.
-func (j *journal) verify(t *testing.T, c *kms.Client, round int) int {
-	t.Helper()
-	older := 0
-	for _, k := range j.keys {
-		if k.round < round {
-			older++
-		}
-	}
-	step, seen, checked := max(1, older/sampled), 0, 0
-	for _, k := range j.keys {
-		if k.round < round {
-			if seen++; seen%step != 0 {
-				continue
+// round has the writers write until so many calls were acknowledged, and kills
+// the server in the middle of it.
+func (j *journal) round(t *testing.T, c *kms.Client, srv *process.Server) {
+	until := j.acks.Load() + leastAcks + rand.Int64N(spreadAcks)
+	enough := make(chan struct{})
+	var once sync.Once
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for step := 0; ; step++ {
+				if err := j.write(t.Context(), c, step); err != nil {
+					return // only the kill ends a writer: see below
+				}
+				if j.acks.Add(1) >= until {
+					once.Do(func() { close(enough) })
+				}
 			}
-		}
-		k.check(t, c)
-		checked++
+		})
 	}
-	return checked
+	stopped := make(chan struct{})
+	go func() { wg.Wait(); close(stopped) }()
+	select {
+	case <-enough:
+	case <-stopped:
+		t.Errorf("the writers stopped before the server was killed:\n%s", srv.Output())
+	}
+	srv.Kill()
+	<-stopped
 }
 
-func (k *kept) check(t *testing.T, c *kms.Client) {
-	t.Helper()
-	ctx := context.Background()
-	out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &k.id})
+// write makes one call and notes what came of it.
+func (j *journal) write(ctx context.Context, c *kms.Client, step int) error {
+	id := j.someKey()
+	if id == "" || step%4 == 0 {
+		return j.createKey(ctx, c)
+	}
+	switch step % 4 {
+	case 1:
+		return j.createAlias(ctx, c, id)
+	case 2:
+		return j.alter(ctx, c)
+	}
+	return j.dataKey(ctx, c, id)
+}
+
+// someKey is any acknowledged key's id, or nothing.
+func (j *journal) someKey() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for id := range j.keys {
+		return id
+	}
+	return ""
+}
+
+func (j *journal) createKey(ctx context.Context, c *kms.Client) error {
+	description := "key " + strconv.FormatInt(j.names.Add(1), 10)
+	out, err := c.CreateKey(ctx, &kms.CreateKeyInput{Description: &description})
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if err != nil {
-		t.Fatalf("the key %s of round %d was acknowledged: %v", k.id, k.round, err)
+		j.asked++
+		return err
 	}
-	if d := aws.ToString(out.KeyMetadata.Description); d != k.description && d != k.descrAsked {
-		t.Errorf("the description of %s is %q; acknowledged was %q, asked for last %q", k.id, d, k.description, k.descrAsked)
+	j.keys[aws.ToString(out.KeyMetadata.KeyId)] = &ackedKey{description: description}
+	return nil
+}
+
+func (j *journal) createAlias(ctx context.Context, c *kms.Client, id string) error {
+	name := "alias/kill-" + strconv.FormatInt(j.names.Add(1), 10)
+	if _, err := c.CreateAlias(ctx, &kms.CreateAliasInput{AliasName: &name, TargetKeyId: &id}); err != nil {
+		if _, full := errors.AsType[*types.LimitExceededException](err); full {
+			return nil
+		}
+		return err
 	}
-	if k.alias != "" {
-		out, err := c.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &k.alias})
-		if err != nil || aws.ToString(out.KeyMetadata.KeyId) != k.id {
-			t.Errorf("%s of %s was acknowledged: %v", k.alias, k.id, err)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.aliases[name] = id
+	return nil
+}
+
+// alter makes a key of its own and changes its description and its policy.
+func (j *journal) alter(ctx context.Context, c *kms.Client) error {
+	n := j.names.Add(1)
+	out, err := c.CreateKey(ctx, &kms.CreateKeyInput{Description: aws.String("to be altered")})
+	if err != nil {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.asked++
+		return err
+	}
+	id := aws.ToString(out.KeyMetadata.KeyId)
+	k := &ackedKey{description: "to be altered", maybeDescription: fmt.Sprintf("altered %d", n), maybePolicy: policyNumber(n)}
+	j.mu.Lock()
+	j.keys[id] = k
+	j.mu.Unlock()
+	if _, err := c.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &id, Description: &k.maybeDescription}); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	k.description = k.maybeDescription
+	j.mu.Unlock()
+	if _, err := c.PutKeyPolicy(ctx, &kms.PutKeyPolicyInput{KeyId: &id, Policy: &k.maybePolicy}); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	k.policy = k.maybePolicy
+	j.mu.Unlock()
+	return nil
+}
+
+func policyNumber(n int64) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Sid":"n%d","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"}]}`, n)
+}
+
+func (j *journal) dataKey(ctx context.Context, c *kms.Client, id string) error {
+	out, err := c.GenerateDataKey(ctx, &kms.GenerateDataKeyInput{KeyId: &id, KeySpec: types.DataKeySpecAes256, EncryptionContext: map[string]string{"key": id}})
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.blobs = append(j.blobs, ackedBlob{out.CiphertextBlob, out.Plaintext, id})
+	return nil
+}
+
+// check looks for all that was acknowledged: for every key and alias in the
+// lists, and, where there are very many, into a sample of the keys and
+// ciphertexts, with the newest ciphertexts in it. At the end it looks into all.
+func (j *journal) check(t *testing.T, c *kms.Client, all bool) {
+	t.Helper()
+	j.checkNames(t, c)
+	blobs := slices.Clone(j.blobs)
+	if len(blobs) > mostBlobs && !all {
+		newest := blobs[len(blobs)-mostBlobs/3:]
+		older := blobs[:len(blobs)-mostBlobs/3]
+		rand.Shuffle(len(older), func(a, b int) { older[a], older[b] = older[b], older[a] })
+		blobs = append(older[:mostBlobs*2/3], newest...)
+	}
+	keys := slices.Collect(maps.Keys(j.keys)) // in no order
+	if len(keys) > mostKeys && !all {
+		keys = keys[:mostKeys]
+	}
+	each(keys, func(id string) { j.checkKey(t, c, id) })
+	each(blobs, func(b ackedBlob) {
+		out, err := c.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: b.blob, EncryptionContext: map[string]string{"key": b.keyID}})
+		if err != nil || !bytes.Equal(out.Plaintext, b.plain) {
+			t.Errorf("a ciphertext under %s, acknowledged: %v", b.keyID, err)
+		}
+		_, err = c.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: b.blob})
+		if _, refused := errors.AsType[*types.InvalidCiphertextException](err); !refused {
+			t.Errorf("a ciphertext under %s, without its context: %v", b.keyID, err)
+		}
+	})
+	j.checks += len(blobs)
+	j.decrypted += len(blobs)
+}
+
+// checkNames compares the lists with the journal.
+func (j *journal) checkNames(t *testing.T, c *kms.Client) {
+	t.Helper()
+	there := make(map[string]string)
+	for pages := kms.NewListAliasesPaginator(c, &kms.ListAliasesInput{}); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range page.Aliases {
+			there[aws.ToString(a.AliasName)] = aws.ToString(a.TargetKeyId)
 		}
 	}
-	policy, err := c.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: &k.id})
-	if p := aws.ToString(policy.Policy); err != nil || k.policy != "" && p != k.policy {
-		t.Errorf("the policy of %s is %q (%v); acknowledged was %q", k.id, p, err, k.policy)
+	for name, id := range j.aliases {
+		if there[name] != id {
+			t.Errorf("%s was acknowledged for %s, and means %q", name, id, there[name])
+		}
 	}
-	if k.blob == nil {
+	ids := make(map[string]bool)
+	for pages := kms.NewListKeysPaginator(c, &kms.ListKeysInput{Limit: aws.Int32(1000)}); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range page.Keys {
+			ids[aws.ToString(k.KeyId)] = true
+		}
+	}
+	for id := range j.keys {
+		if !ids[id] {
+			t.Errorf("the key %s was acknowledged and is not listed", id)
+		}
+	}
+	if len(ids) > len(j.keys)+j.asked {
+		t.Errorf("there are %d keys; %d were acknowledged and %d more asked for", len(ids), len(j.keys), j.asked)
+	}
+	j.checks += len(j.aliases) + len(j.keys)
+}
+
+func (j *journal) checkKey(t *testing.T, c *kms.Client, id string) {
+	k := j.keys[id]
+	out, err := c.DescribeKey(t.Context(), &kms.DescribeKeyInput{KeyId: &id})
+	if err != nil {
+		t.Errorf("the key %s was acknowledged: %v", id, err)
 		return
 	}
-	plain, err := c.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: k.blob, EncryptionContext: map[string]string{"key": k.id}})
-	if err != nil || sha256.Sum256(plain.Plaintext) != k.sum {
-		t.Errorf("a data key under %s does not decrypt: %v", k.id, err)
+	got := aws.ToString(out.KeyMetadata.Description)
+	if got != k.description && (k.maybeDescription == "" || got != k.maybeDescription) {
+		t.Errorf("the key %s is described as %q; acknowledged was %q", id, got, k.description)
 	}
-	if _, err := c.Decrypt(ctx, &kms.DecryptInput{CiphertextBlob: k.blob}); !isInvalid(err) {
-		t.Errorf("a data key decrypted without its context: %v", err)
+	if k.policy == "" {
+		return
+	}
+	p, err := c.GetKeyPolicy(t.Context(), &kms.GetKeyPolicyInput{KeyId: &id})
+	if err != nil || aws.ToString(p.Policy) != k.policy {
+		t.Errorf("the policy of %s was acknowledged: %v, %v", id, p, err)
 	}
 }
 
-func isInvalid(err error) bool {
-	_, ok := errors.AsType[*types.InvalidCiphertextException](err)
-	return ok
+// each calls f for all of list, some at a time.
+func each[T any](list []T, f func(T)) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range writers {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(list); i = next.Add(1) - 1 {
+				f(list[i])
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -50,8 +49,8 @@ func run(m *testing.M) int {
 		return fail(err)
 	}
 	data := filepath.Join(dir, "data")
-	if out, err := exec.Command(binary, "init", "--dir", data).CombinedOutput(); err != nil {
-		return fail(fmt.Errorf("trent init: %w\n%s", err, out))
+	if keyID, secret, err = process.Init(binary, data); err != nil {
+		return fail(err)
 	}
 	srv, err := process.Command{Binary: binary, Args: []string{"serve", "--dir", data, "--listen", "127.0.0.1:0"}}.Start()
 	if err != nil {
@@ -59,9 +58,6 @@ func run(m *testing.M) int {
 	}
 	defer srv.Kill()
 	url = srv.URL
-	if keyID, secret, err = readCredentials(filepath.Join(data, "admin.credentials")); err != nil {
-		return fail(err)
-	}
 	client = newClient("us-east-1")
 	key, err := client.CreateKey(context.Background(), &kms.CreateKeyInput{Description: aws.String("the story's")})
 	if err != nil {
@@ -77,19 +73,6 @@ func run(m *testing.M) int {
 func fail(err error) int {
 	fmt.Fprintln(os.Stderr, err)
 	return 1
-}
-
-func readCredentials(path string) (id, secret string, err error) {
-	b, err := os.ReadFile(path)
-	for line := range strings.Lines(string(b)) {
-		switch name, value, _ := strings.Cut(strings.TrimSpace(line), " = "); name {
-		case "aws_access_key_id":
-			id = value
-		case "aws_secret_access_key":
-			secret = value
-		}
-	}
-	return id, secret, err
 }
 
 func newClient(region string, opts ...func(*kms.Options)) *kms.Client {
