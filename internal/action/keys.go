@@ -174,7 +174,7 @@ func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateK
 	if err != nil {
 		return nil, err
 	}
-	rec.Materials = []crypt.MaterialID{materialID}
+	rec.SetMaterials(materialID)
 	c.Wish(keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material})
 	return &api.CreateKeyOutput{KeyMetadata: metadata(rec, c.Now)}, nil
 }

@@ -32,6 +32,13 @@ type Record struct {
 	Policy    *iam.Policy
 
 	Rev uint64 // of the store; zero for a record that was never stored
+
+	first [1]MaterialID // where Materials lies, for the many keys that have one
+}
+
+// SetMaterials copies ids, oldest first.
+func (r *Record) SetMaterials(ids ...MaterialID) {
+	r.Materials = append(r.first[:0:1], ids...)
 }
 
 // A Kind is what never changes about a key and is the same for many. Kinds are
@@ -119,7 +126,7 @@ func (r *Record) Has(id MaterialID) bool { return slices.Contains(r.Materials, i
 // Clone copies the record, for a change. The slices are copied too.
 func (r *Record) Clone() *Record {
 	c := *r
-	c.Materials = slices.Clone(r.Materials)
+	c.SetMaterials(r.Materials...)
 	c.Aliases = slices.Clone(r.Aliases)
 	c.Tags = slices.Clone(r.Tags)
 	return &c

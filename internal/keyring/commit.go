@@ -132,10 +132,10 @@ func (c PutKey) reschedule(b *store.Batch) error {
 }
 
 func (c PutKey) settle(r *Ring, rev store.Rev) {
-	now := *c.Now
+	now := c.Now.Clone()
 	now.Rev = uint64(rev)
 	now.Policy = r.policies.compiled(now.Policy.Source) // the one that others share
-	r.records.set(placeOf(&now), &now)
+	r.records.set(placeOf(now), now)
 }
 
 func (c PutMaterial) add(r *Ring, b *store.Batch) error {

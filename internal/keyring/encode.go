@@ -145,13 +145,14 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		DeletionDate: e.DeletionDate, DeletionWindow: e.DeletionWindow,
 		Aliases: e.Aliases, Rev: uint64(rev),
 	}
-	rec.Materials = make([]crypt.MaterialID, 0, len(e.Materials))
+	var ids []crypt.MaterialID
 	for _, m := range e.Materials {
 		if len(m) != len(crypt.MaterialID{}) {
 			return nil, errors.New("keyring: decode: a material id of the wrong length")
 		}
-		rec.Materials = append(rec.Materials, crypt.MaterialID(m))
+		ids = append(ids, crypt.MaterialID(m))
 	}
+	rec.SetMaterials(ids...)
 	for _, t := range e.Tags {
 		rec.Tags = append(rec.Tags, key.Tag{Key: t.Key, Value: t.Value})
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"unique"
 
 	"trent/internal/crypt"
 	"trent/internal/fault"
@@ -27,7 +29,10 @@ const materialVersion = 1
 // was permitted to have it.
 type material struct {
 	account, keyID string
-	opened         atomic.Pointer[crypt.Symmetric]
+
+	opened atomic.Bool // key is there; set after it, and never unset
+	mu     sync.Mutex  // held while key is being made
+	key    crypt.Symmetric
 }
 
 // material returns what is known of a material, from the store if need be. If
@@ -44,17 +49,21 @@ func (r *Ring) material(ctx context.Context, id crypt.MaterialID) (*material, er
 	})
 }
 
-// open returns the key of a material of rec, unsealing it if nobody has. Two may
-// unseal it at once; both get a good key.
+// open returns the key of a material of rec, unsealing it if nobody has.
 func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (*crypt.Symmetric, error) {
 	m, err := r.materials.load(id, func() (*material, error) {
-		return &material{account: rec.Account(), keyID: rec.ID()}, nil
+		return &material{account: unique.Make(rec.Account()).Value(), keyID: rec.ID()}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if k := m.opened.Load(); k != nil {
-		return k, nil
+	if m.opened.Load() {
+		return &m.key, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.opened.Load() {
+		return &m.key, nil
 	}
 	_, sealed, err := r.readMaterial(ctx, id)
 	if err != nil {
@@ -69,8 +78,9 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 	if err != nil {
 		return nil, fault.From(err)
 	}
-	m.opened.Store(k)
-	return k, nil
+	m.key = *k
+	m.opened.Store(true)
+	return &m.key, nil
 }
 
 func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, sealed []byte, err error) {

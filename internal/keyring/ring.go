@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unique"
 
 	"trent/internal/api"
 	"trent/internal/arn"
@@ -53,6 +54,12 @@ type Ring struct {
 // recordKey addresses a key by its id, or an alias by its name.
 type recordKey struct{ account, region, name string }
 
+// shared is the same place with an account and a Region that are held once for
+// all: fewer strings for the collector to look at.
+func (at recordKey) shared() recordKey {
+	return recordKey{unique.Make(at.account).Value(), unique.Make(at.region).Value(), at.name}
+}
+
 // Where is the account and the Region that short references mean.
 type Where struct{ Account, Region string }
 
@@ -64,8 +71,8 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 	}
 	return &Ring{
 		store: st, seal: s, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, policies: newPolicies(),
-		records:   newCache(o.CacheKeys, func(_ recordKey, rec *key.Record) recordKey { return placeOf(rec) }),
-		aliases:   newCache(o.CacheKeys, func(_ recordKey, a *key.Alias) recordKey { return placeOfAlias(a) }),
+		records:   newCache(o.CacheKeys, func(_ recordKey, rec *key.Record) recordKey { return placeOf(rec).shared() }),
+		aliases:   newCache(o.CacheKeys, func(_ recordKey, a *key.Alias) recordKey { return placeOfAlias(a).shared() }),
 		materials: newCache(o.CacheKeys, func(id crypt.MaterialID, _ *material) crypt.MaterialID { return id }),
 	}, nil
 }
