@@ -214,6 +214,52 @@ func TestSEC_E13_EachLineHasItsOwnFate(t *testing.T) {
 	}
 }
 
+// alternating fails every other write.
+type alternating struct {
+	output
+	writes int
+}
+
+func (o *alternating) Write(p []byte) (int, error) {
+	if o.writes++; o.writes%2 == 0 {
+		return 0, syscall.EIO
+	}
+	return o.output.Write(p)
+}
+
+// Where rounds that fail and rounds that do not follow each other closely, an
+// Append says that a line is there if it is, and only then.
+func TestSEC_E13_NobodyLearnsTheFateOfAnother(t *testing.T) {
+	f := open(t, false)
+	f.file = &alternating{output: f.file}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		fates = make(map[string]error)
+	)
+	for w := range 32 {
+		wg.Go(func() {
+			for i := range 200 {
+				line := fmt.Sprintf("%d/%d\n", w, i)
+				err := f.Append([]byte(line))
+				mu.Lock()
+				fates[line] = err
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	there := make(map[string]bool)
+	for line := range strings.Lines(contents(t, f.path)) {
+		there[line] = true
+	}
+	for line, err := range fates {
+		if there[line] != (err == nil) {
+			t.Fatalf("%q: there %v, and its writer was told %v", line, there[line], err)
+		}
+	}
+}
+
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
