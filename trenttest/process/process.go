@@ -16,6 +16,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	// A changed server is a changed test: without this, go test would not know.
+	_ "trent/internal/server"
 )
 
 // patience is how long a server may take to start or to end. It is there so
