@@ -75,9 +75,10 @@ type Serve struct {
 
 	// MaxConnections bounds the connections that are open at once; further ones
 	// wait. MaxConnectionsPerAddress bounds those of one address; further ones
-	// are closed. 0 is no bound of its own.
+	// are closed. Raise it where all clients come by way of one proxy; 0 is no
+	// bound of its own.
 	MaxConnections           int `name:"max-connections" default:"16384" placeholder:"N" env:"TRENT_MAX_CONNECTIONS" help:"Open connections."`
-	MaxConnectionsPerAddress int `name:"max-connections-per-address" default:"0" placeholder:"N" env:"TRENT_MAX_CONNECTIONS_PER_ADDRESS" help:"Open connections of one address; 0: no bound."`
+	MaxConnectionsPerAddress int `name:"max-connections-per-address" default:"4096" placeholder:"N" env:"TRENT_MAX_CONNECTIONS_PER_ADDRESS" help:"Open connections of one address; 0: no bound."`
 
 	// ShutdownGrace is how long requests in flight may take to finish after
 	// SIGTERM.

@@ -195,18 +195,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.sweeping.Go(s.sweep)
 	done := make(chan error, 1)
 	go func() { done <- s.door.Serve(l) }()
+	var failed error
 	select {
-	case err := <-done:
-		return err
+	case failed = <-done:
+		done <- nil // the listener failed; what it let in finishes all the same
 	case <-ctx.Done():
+		s.log.Info("shutting down; requests in flight finish")
 	}
-	s.log.Info("shutting down; requests in flight finish")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.ShutdownGrace)
 	defer cancel()
 	if err := s.door.Shutdown(grace); err != nil {
-		return fmt.Errorf("requests did not finish within %s: %w", s.config.ShutdownGrace, err)
+		return errors.Join(failed, fmt.Errorf("requests did not finish within %s: %w", s.config.ShutdownGrace, err))
 	}
-	return <-done
+	return errors.Join(failed, <-done)
 }
 
 // Close ends what runs behind the door and closes the files. It comes after Serve.
