@@ -102,7 +102,7 @@ func updateAlias(_ context.Context, c *Call, in *api.UpdateAliasInput) (*None, e
 	now := *was
 	now.TargetID, now.Updated = to.ID(), key.MomentOf(c.Now)
 	c.Wish(keyring.PutAlias{Was: was, Now: &now})
-	if from == to {
+	if from.ARN == to.ARN {
 		return nil, nil
 	}
 	if err := roomForAlias(to); err != nil {

@@ -20,9 +20,9 @@ type cache[K comparable, V any] struct {
 	shards [shards]shard[K, V]
 	bound  int // entries in one shard
 
-	// keep returns a key equal to k that holds on to nothing but v: k's parts may
-	// be parts of a request.
-	keep func(k K, v V) K
+	// keep returns a key equal to k that holds on to nothing: k's parts may be
+	// parts of a request.
+	keep func(k K) K
 }
 
 type shard[K comparable, V any] struct {
@@ -32,7 +32,7 @@ type shard[K comparable, V any] struct {
 }
 
 // newCache makes a cache of at most about bound entries.
-func newCache[K comparable, V any](bound int, keep func(K, V) K) *cache[K, V] {
+func newCache[K comparable, V any](bound int, keep func(K) K) *cache[K, V] {
 	c := &cache[K, V]{seed: maphash.MakeSeed(), bound: max(1, bound/shards), keep: keep}
 	for i := range c.shards {
 		c.shards[i].entries = make(map[K]V)
@@ -65,7 +65,7 @@ func (c *cache[K, V]) load(k K, fetch func() (V, error)) (V, error) {
 		if other, ok := s.entries[k]; ok {
 			return other, nil // loaded twice at once: one value for all
 		}
-		s.add(c.keep(k, v), v, c.bound)
+		s.add(c.keep(k), v, c.bound)
 	}
 	return v, nil
 }
@@ -76,7 +76,18 @@ func (c *cache[K, V]) set(k K, v V) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
-	s.add(c.keep(k, v), v, c.bound)
+	s.add(c.keep(k), v, c.bound)
+}
+
+// replace puts a fuller form of a value that is here. Nothing is put where it
+// has been dropped meanwhile.
+func (c *cache[K, V]) replace(k K, v V) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.entries[k]; ok {
+		s.entries[k] = v
+	}
 }
 
 // drop forgets what has just been deleted, or may have changed.

@@ -79,7 +79,7 @@ func (r *Ring) forget(changes []Change) {
 	for _, c := range changes {
 		switch c := c.(type) {
 		case PutKey:
-			r.records.drop(placeOf(c.Now))
+			r.forgetKey(placeOf(c.Now))
 		case PutMaterial:
 			r.materials.drop(c.ID)
 		case PutAlias:
@@ -135,7 +135,9 @@ func (c PutKey) settle(r *Ring, rev store.Rev) {
 	now := c.Now.Clone()
 	now.Rev = uint64(rev)
 	now.Policy = r.policies.compiled(now.Policy.Source) // the one that others share
-	r.records.set(placeOf(now), now)
+	if at, ok := addressOf(placeOf(now)); ok {
+		r.records.set(at, compact(now))
+	}
 }
 
 func (c PutMaterial) add(r *Ring, b *store.Batch) error {
@@ -185,6 +187,12 @@ func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
 }
 
 func (c DeleteAlias) settle(r *Ring, _ store.Rev) { r.aliases.drop(placeOfAlias(c.Was)) }
+
+func (r *Ring) forgetKey(at recordKey) {
+	if a, ok := addressOf(at); ok {
+		r.records.drop(a)
+	}
+}
 
 func placeOf(rec *key.Record) recordKey { return recordKey{rec.Account(), rec.Region(), rec.ID()} }
 

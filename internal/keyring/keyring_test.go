@@ -209,8 +209,7 @@ func TestAForgedOwnerLeadsNowhere(t *testing.T) {
 
 // A load that was overtaken by a commit must not bury what was committed.
 func TestCacheKeepsTheNewer(t *testing.T) {
-	same := func(k string, _ int) string { return k }
-	c := newCache(64, same)
+	c := newCache[string, int](64, strings.Clone)
 	v, err := c.load("k", func() (int, error) {
 		c.set("k", 2) // committed while the old value was being read
 		return 1, nil
@@ -422,7 +421,7 @@ func BenchmarkCold(b *testing.B) {
 	id, _ := rec.Current()
 	b.ReportAllocs()
 	for b.Loop() {
-		r.records.drop(placeOf(rec))
+		r.forgetKey(placeOf(rec))
 		r.materials.drop(id)
 		cold, err := r.Find(ctx, ref, home, noon)
 		if err != nil {

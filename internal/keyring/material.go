@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"unique"
 
 	"trent/internal/crypt"
-	"trent/internal/fault"
 	"trent/internal/key"
 	"trent/internal/secret"
 	"trent/internal/store"
@@ -25,45 +22,33 @@ import (
 //	version(1) ‖ length of the owner(1) ‖ owner: account "/" key id ‖ sealed material
 const materialVersion = 1
 
-// material is a cached material: its owner, and the opened key once somebody
-// was permitted to have it.
-type material struct {
-	account, keyID string
-
-	opened atomic.Bool // key is there; set after it, and never unset
-	mu     sync.Mutex  // held while key is being made
-	key    crypt.Symmetric
-}
-
-// material returns what is known of a material, from the store if need be. If
-// the caller holds the record of its key already, that is the owner, and
-// nothing of the stored one is kept.
-func (r *Ring) material(ctx context.Context, id crypt.MaterialID) (*material, error) {
-	return r.materials.load(id, func() (*material, error) {
+// ownerOf finds out whose a material is, by the hint in its record.
+func (r *Ring) ownerOf(ctx context.Context, id crypt.MaterialID) (compactMaterial, error) {
+	return r.materials.load(id, func() (compactMaterial, error) {
 		owner, _, err := r.readMaterial(ctx, id)
 		if err != nil {
-			return nil, err
+			return compactMaterial{}, err
 		}
-		account, keyID, _ := strings.Cut(string(owner), "/")
-		return &material{account: account, keyID: keyID}, nil
+		account, name, _ := strings.Cut(string(owner), "/")
+		return newMaterial(account, name), nil
 	})
 }
 
-// open returns the key of a material of rec, unsealing it if nobody has.
+func newMaterial(account, name string) compactMaterial {
+	m := compactMaterial{account: unique.Make(account).Value()}
+	copy(m.id[:], name)
+	return m
+}
+
+// open returns the key of a material of rec, unsealing it if nobody has. Two may
+// unseal it at once; both get a good key.
 func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (*crypt.Symmetric, error) {
-	m, err := r.materials.load(id, func() (*material, error) {
-		return &material{account: unique.Make(rec.Account()).Value(), keyID: rec.ID()}, nil
-	})
+	m, err := r.materials.load(id, func() (compactMaterial, error) { return newMaterial(rec.Account(), rec.ID()), nil })
 	if err != nil {
 		return nil, err
 	}
-	if m.opened.Load() {
-		return &m.key, nil
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.opened.Load() {
-		return &m.key, nil
+	if m.opened {
+		return r.symmetric(id, &m)
 	}
 	_, sealed, err := r.readMaterial(ctx, id)
 	if err != nil {
@@ -74,13 +59,12 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 	if err != nil {
 		return nil, unavailable(ctx, fmt.Errorf("unseal %s: %w", path, err))
 	}
-	k, err := crypt.NewSymmetric(&r.cluster, id, secret.New(content))
-	if err != nil {
-		return nil, fault.From(err)
+	if copy(m.bytes[:], content) != len(content) || len(content) != len(m.bytes) {
+		return nil, unavailable(ctx, fmt.Errorf("%s: %w", path, errRecordVersion))
 	}
-	m.key = *k
-	m.opened.Store(true)
-	return &m.key, nil
+	m.opened = true
+	r.materials.replace(id, m)
+	return r.symmetric(id, &m)
 }
 
 func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, sealed []byte, err error) {

@@ -14,6 +14,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unique"
 
@@ -46,18 +47,18 @@ type Ring struct {
 	markers   *markerBox
 	policies  *policies
 
-	records   *cache[recordKey, *key.Record]
+	records   *cache[address, compactKey]
 	aliases   *cache[recordKey, *key.Alias]
-	materials *cache[crypt.MaterialID, *material]
+	materials *cache[crypt.MaterialID, compactMaterial]
 }
 
 // recordKey addresses a key by its id, or an alias by its name.
 type recordKey struct{ account, region, name string }
 
-// shared is the same place with an account and a Region that are held once for
-// all: fewer strings for the collector to look at.
-func (at recordKey) shared() recordKey {
-	return recordKey{unique.Make(at.account).Value(), unique.Make(at.region).Value(), at.name}
+// own is the same place with strings that hold on to nothing, such as a request
+// of which they were a part.
+func (at recordKey) own() recordKey {
+	return recordKey{unique.Make(at.account).Value(), unique.Make(at.region).Value(), strings.Clone(at.name)}
 }
 
 // Where is the account and the Region that short references mean.
@@ -71,9 +72,9 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 	}
 	return &Ring{
 		store: st, seal: s, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, policies: newPolicies(),
-		records:   newCache(o.CacheKeys, func(_ recordKey, rec *key.Record) recordKey { return placeOf(rec).shared() }),
-		aliases:   newCache(o.CacheKeys, func(_ recordKey, a *key.Alias) recordKey { return placeOfAlias(a).shared() }),
-		materials: newCache(o.CacheKeys, func(id crypt.MaterialID, _ *material) crypt.MaterialID { return id }),
+		records:   newCache[address, compactKey](o.CacheKeys, address.shared),
+		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys, recordKey.own),
+		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, func(id crypt.MaterialID) crypt.MaterialID { return id }),
 	}, nil
 }
 
@@ -130,13 +131,11 @@ func (r *Ring) FindAlias(ctx context.Context, ref arn.Ref, here Where, now time.
 // header. The refusal is the same whatever is missing: the header is a hint
 // from outside.
 func (r *Ring) FindByMaterial(ctx context.Context, id crypt.MaterialID, region string, now time.Time) (*key.Record, error) {
-	m, err := r.material(ctx, id)
-	if errors.Is(err, errNoRecord) {
-		return nil, errNoRecord
-	} else if err != nil {
-		return nil, err
+	m, err := r.ownerOf(ctx, id)
+	if err != nil {
+		return nil, unavailable(ctx, err)
 	}
-	rec, err := r.record(ctx, recordKey{m.account, region, m.keyID})
+	rec, err := r.record(ctx, recordKey{m.account, region, string(m.id[:])})
 	if err == nil && (rec.Gone(now) || !rec.Has(id)) {
 		return nil, errNoRecord
 	}
@@ -215,8 +214,21 @@ func (r *Ring) noAlias(at recordKey) error {
 }
 
 func (r *Ring) record(ctx context.Context, at recordKey) (*key.Record, error) {
-	rec, err := r.records.load(at, func() (*key.Record, error) { return r.readRecord(ctx, at) })
-	return rec, unavailable(ctx, err)
+	where, ok := addressOf(at)
+	if !ok {
+		return nil, errNoRecord
+	}
+	c, err := r.records.load(where, func() (compactKey, error) {
+		rec, err := r.readRecord(ctx, at)
+		if err != nil {
+			return compactKey{}, err
+		}
+		return compact(rec), nil
+	})
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return r.expand(at, &c), nil
 }
 
 // errNoRecord says that a well-formed path has nothing at it.

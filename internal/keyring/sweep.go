@@ -89,7 +89,7 @@ func parseDue(path string, now time.Time) (recordKey, bool) {
 func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error {
 	parts := strings.Split(path, "/")
 	at := recordKey{parts[1], parts[2], parts[3]}
-	r.records.drop(at) // decide on what is stored, not on what is remembered
+	r.forgetKey(at) // decide on what is stored, not on what is remembered
 	rec, err := r.record(ctx, at)
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	r.records.drop(at)
+	r.forgetKey(at)
 	for _, id := range rec.Materials {
 		r.materials.drop(id)
 	}
