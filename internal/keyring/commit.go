@@ -91,22 +91,30 @@ func (r *Ring) forget(changes []Change) {
 }
 
 func (c PutKey) add(r *Ring, b *store.Batch) error {
-	path := placeOf(c.Now).keyPath()
 	content, err := r.encodeRecord(c.Now)
 	if err != nil {
 		return err
 	}
+	var was uint64
+	if c.Was != nil {
+		was = c.Was.Rev
+	}
+	if err := r.put(b, placeOf(c.Now).keyPath(), content, was); err != nil {
+		return err
+	}
+	return c.reschedule(b)
+}
+
+// put seals content for a path and adds it to the batch, on condition that the
+// record there is still at revision was; zero: that there is none.
+func (r *Ring) put(b *store.Batch, path string, content []byte, was uint64) error {
 	sealed, err := r.seal.Seal(path, content)
 	if err != nil {
 		return err
 	}
-	cond := store.Condition{Path: path}
-	if c.Was != nil {
-		cond.Rev = store.Rev(c.Was.Rev)
-	}
-	b.If = append(b.If, cond)
+	b.If = append(b.If, store.Condition{Path: path, Rev: store.Rev(was)})
 	b.Put = append(b.Put, store.Put{Path: path, Value: sealed})
-	return c.reschedule(b)
+	return nil
 }
 
 // reschedule keeps the index of due deletions in step with the record.
@@ -155,22 +163,15 @@ func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 func (c PutMaterial) settle(r *Ring, _ store.Rev) { r.materials.drop(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
-	path := placeOfAlias(c.Now).aliasPath()
 	content, err := encode(encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})
 	if err != nil {
 		return err
 	}
-	sealed, err := r.seal.Seal(path, content)
-	if err != nil {
-		return err
-	}
-	cond := store.Condition{Path: path}
+	var was uint64
 	if c.Was != nil {
-		cond.Rev = store.Rev(c.Was.Rev)
+		was = c.Was.Rev
 	}
-	b.If = append(b.If, cond)
-	b.Put = append(b.Put, store.Put{Path: path, Value: sealed})
-	return nil
+	return r.put(b, placeOfAlias(c.Now).aliasPath(), content, was)
 }
 
 func (c PutAlias) settle(r *Ring, rev store.Rev) {

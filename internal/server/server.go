@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -252,58 +250,4 @@ func (s *Server) ready() error {
 		return fmt.Errorf("store: %w", err)
 	}
 	return s.audit.Err()
-}
-
-// tlsFrom makes the TLS settings, or nil where there are none.
-func tlsFrom(o config.Serve) (*tls.Config, error) {
-	if o.TLSCert == "" && o.TLSKey == "" {
-		return nil, nil
-	}
-	if o.TLSCert == "" || o.TLSKey == "" {
-		return nil, errors.New("tls-cert and tls-key go together: one of them is missing")
-	}
-	c := &certificate{certFile: o.TLSCert, keyFile: o.TLSKey}
-	if _, err := c.get(nil); err != nil {
-		return nil, err
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}, nil
-}
-
-// certificate reads its files again when the certificate file has changed, so
-// that renewing it needs no restart.
-type certificate struct {
-	certFile, keyFile string
-
-	mu      sync.Mutex
-	changed time.Time
-	looked  time.Time
-	current *tls.Certificate
-}
-
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	if c.current != nil && now.Sub(c.looked) < time.Second {
-		return c.current, nil
-	}
-	c.looked = now
-	info, err := os.Stat(c.certFile)
-	if err == nil && c.current != nil && info.ModTime().Equal(c.changed) {
-		return c.current, nil
-	}
-	if err == nil {
-		var pair tls.Certificate
-		if pair, err = tls.LoadX509KeyPair(c.certFile, c.keyFile); err == nil {
-			c.current, c.changed = &pair, info.ModTime()
-			return c.current, nil
-		}
-	}
-	if c.current != nil {
-		return c.current, nil // half-written files: the old pair serves until they are whole
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the TLS certificate: %w", err)
-	}
-	return nil, fmt.Errorf("the TLS certificate %s and its key %s: %w", c.certFile, c.keyFile, err)
 }
