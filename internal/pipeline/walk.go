@@ -91,6 +91,7 @@ const maxRaces = 64
 // walked again.
 func (w *walk) decideAndDo(ctx context.Context) error {
 	w.held, w.uses = w.roomForHeld[:0], w.roomForUses[:0]
+	w.call, w.out = action.Call{}, nil
 	for i := range w.entry.Uses {
 		if err := w.find(ctx, &w.entry.Uses[i]); err != nil { // 4: which key
 			return err
