@@ -140,6 +140,9 @@ func (s *scene) start(ts *testscript.TestScript) {
 	ts.Defer(srv.Kill)
 	ts.Setenv("AWS_ENDPOINT_URL", srv.URL)
 	ts.Setenv("SERVER", strings.TrimPrefix(srv.URL, "http://"))
+	if s.last.Args[0] == "quickstart" { // it has more to say
+		ts.Check(until(func() bool { return strings.Contains(srv.Output(), "Ctrl-C stops the server") }, "the quickstart does not come to its end"))
+	}
 	fmt.Fprint(ts.Stdout(), srv.Output())
 }
 
