@@ -186,7 +186,7 @@ func fromHex(t *testing.T, s string) []byte {
 // tests pass once more where everything else is refused.
 func TestFIPSOnly(t *testing.T) {
 	if strings.Contains(os.Getenv("GODEBUG"), "fips140=only") {
-		t.Skip("this is the second run")
+		t.Skip("this run is the one under fips140=only that this test started")
 	}
 	exe, err := os.Executable()
 	if err != nil {

@@ -61,7 +61,7 @@ func TestSEC_A10_ComparableWork(t *testing.T) {
 // by many.
 func TestSEC_A10_Welch(t *testing.T) {
 	if os.Getenv("TRENT_TIMING") == "" {
-		t.Skip("set TRENT_TIMING=1 on a quiet machine")
+		t.Skip("a statistical diagnostic that needs a quiet machine and a person to judge it: set TRENT_TIMING=1")
 	}
 	const twinID = "AKIAIOSFODNN7EXAMPL2"
 	v := sigv4.NewVerifier(directory{knownID: credential(knownSecret, 1), twinID: credential(knownSecret, 1)}, sigv4.Regions{Names: []string{"us-east-1"}})
