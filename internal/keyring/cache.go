@@ -8,8 +8,8 @@ import (
 const shards = 64
 
 // cache keeps immutable values by key, up to a bound. It is filled by loads
-// from the store and kept true by set and drop, which every commit calls before
-// it is acknowledged.
+// from the store and kept true by drop, which every commit calls before it is
+// acknowledged.
 //
 // The danger is a load that reads the store just before a commit and arrives
 // here just after it: it would bury the new value under the old one. So each
@@ -68,15 +68,6 @@ func (c *cache[K, V]) load(k K, fetch func() (V, error)) (V, error) {
 		s.add(c.keep(k), v, c.bound)
 	}
 	return v, nil
-}
-
-// set puts what has just been committed.
-func (c *cache[K, V]) set(k K, v V) {
-	s := c.shard(k)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changes++
-	s.add(c.keep(k), v, c.bound)
 }
 
 // replace puts a fuller form of a value that is here. Nothing is put where it

@@ -18,8 +18,9 @@ import (
 type Change interface {
 	// add puts the change into the batch: its condition and its writes.
 	add(r *Ring, b *store.Batch) error
-	// settle makes the caches say what the store has said yes to.
-	settle(r *Ring, rev store.Rev)
+	// forget drops what the caches hold of it. They must not be given the new value
+	// instead: a newer one may have been committed since, and forgotten already.
+	forget(r *Ring)
 }
 
 // PutKey makes Now the record of a key; Was is what it was read as, or nil for
@@ -59,35 +60,17 @@ func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) err
 	if len(b.Put) == 0 && len(b.Delete) == 0 {
 		return nil
 	}
-	rev, err := r.store.Commit(ctx, b)
+	_, err := r.store.Commit(ctx, b)
+	for _, c := range changes {
+		c.forget(r) // after a failure too: it may have been applied, and a conflict says that a cache was behind
+	}
 	if err != nil {
-		r.forget(changes)
 		if _, lost := errors.AsType[*store.Conflict](err); lost {
 			return ErrLostRace
 		}
 		return fault.New(fault.Internal, "").Because(fmt.Errorf("commit: %w", err))
 	}
-	for _, c := range changes {
-		c.settle(r, rev)
-	}
 	return nil
-}
-
-// forget drops whatever a failed commit touched: it may have been applied all
-// the same, and a conflict says that the cache was behind.
-func (r *Ring) forget(changes []Change) {
-	for _, c := range changes {
-		switch c := c.(type) {
-		case PutKey:
-			r.forgetKey(placeOf(c.Now))
-		case PutMaterial:
-			r.materials.drop(c.ID)
-		case PutAlias:
-			r.aliases.drop(placeOfAlias(c.Now))
-		case DeleteAlias:
-			r.aliases.drop(placeOfAlias(c.Was))
-		}
-	}
 }
 
 func (c PutKey) add(r *Ring, b *store.Batch) error {
@@ -139,14 +122,7 @@ func (c PutKey) reschedule(b *store.Batch) error {
 	return nil
 }
 
-func (c PutKey) settle(r *Ring, rev store.Rev) {
-	now := c.Now.Clone()
-	now.Rev = uint64(rev)
-	now.Policy = r.policies.compiled(now.Policy.Source) // the one that others share
-	if at, ok := addressOf(placeOf(now)); ok {
-		r.records.set(at, compact(now))
-	}
-}
+func (c PutKey) forget(r *Ring) { r.forgetKey(placeOf(c.Now)) }
 
 func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 	v, err := r.encodeMaterial(c.Key, c.ID, c.Material)
@@ -159,8 +135,7 @@ func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 	return nil
 }
 
-// settle does not cache the material: a new key may never be used here.
-func (c PutMaterial) settle(r *Ring, _ store.Rev) { r.materials.drop(c.ID) }
+func (c PutMaterial) forget(r *Ring) { r.materials.drop(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	content, err := encode(encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})
@@ -174,11 +149,7 @@ func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	return r.put(b, placeOfAlias(c.Now).aliasPath(), content, was)
 }
 
-func (c PutAlias) settle(r *Ring, rev store.Rev) {
-	now := *c.Now
-	now.Rev = uint64(rev)
-	r.aliases.set(placeOfAlias(&now), &now)
-}
+func (c PutAlias) forget(r *Ring) { r.aliases.drop(placeOfAlias(c.Now)) }
 
 func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
 	path := placeOfAlias(c.Was).aliasPath()
@@ -187,7 +158,7 @@ func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
 	return nil
 }
 
-func (c DeleteAlias) settle(r *Ring, _ store.Rev) { r.aliases.drop(placeOfAlias(c.Was)) }
+func (c DeleteAlias) forget(r *Ring) { r.aliases.drop(placeOfAlias(c.Was)) }
 
 func (r *Ring) forgetKey(at recordKey) {
 	if a, ok := addressOf(at); ok {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -207,17 +208,69 @@ func TestAForgedOwnerLeadsNowhere(t *testing.T) {
 	}
 }
 
+// slow is a store whose commits are durable some time before they return.
+type slow struct {
+	store.Store
+	next chan chan struct{} // given to the next commit, which waits for it to be closed
+}
+
+func (s *slow) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
+	rev, err := s.Store.Commit(ctx, b)
+	select {
+	case until := <-s.next:
+		<-until
+	default:
+	}
+	return rev, err
+}
+
+// Of two changes of one key, the one that was made durable first may be
+// the last to be acknowledged. What is read then is the other one.
+func TestAcknowledgedOutOfOrder(t *testing.T) {
+	plain, st := newRing(t, 1024)
+	slowly := &slow{st, make(chan chan struct{}, 1)}
+	r := ringOver(t, slowly, plain.seal, 1024)
+	rec := makeKey(t, r)
+	release := make(chan struct{})
+	slowly.next <- release
+	first := rec.Clone()
+	first.Description = "first"
+	acknowledged := make(chan error)
+	go func() { acknowledged <- r.Commit(ctx, []Change{PutKey{Was: rec, Now: first}}, nil) }()
+	for len(slowly.next) > 0 {
+		runtime.Gosched()
+	}
+	second := rec.Clone()
+	second.Enabled = false
+	if err := r.Commit(ctx, []Change{PutKey{Was: rec, Now: second}}, nil); !errors.Is(err, ErrLostRace) {
+		t.Fatalf("on what was read before the first: %v", err)
+	}
+	was := find(t, r, rec.ID())
+	second = was.Clone()
+	second.Enabled = false
+	if err := r.Commit(ctx, []Change{PutKey{Was: was, Now: second}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	close(release)
+	if err := <-acknowledged; err != nil {
+		t.Fatal(err)
+	}
+	if got := find(t, r, rec.ID()); got.Enabled || got.Description != "first" {
+		t.Errorf("enabled %v, %q", got.Enabled, got.Description)
+	}
+}
+
 // A load that was overtaken by a commit must not bury what was committed.
 func TestCacheKeepsTheNewer(t *testing.T) {
 	c := newCache[string, int](64, strings.Clone)
 	v, err := c.load("k", func() (int, error) {
-		c.set("k", 2) // committed while the old value was being read
+		c.drop("k") // something was committed while the old value was being read
 		return 1, nil
 	})
 	if err != nil || v != 1 {
 		t.Fatalf("the load itself: %d %v", v, err)
 	}
-	if v, _ := c.load("k", func() (int, error) { return 3, nil }); v != 2 {
+	if v, _ := c.load("k", func() (int, error) { return 2, nil }); v != 2 {
 		t.Fatalf("the cache has %d", v)
 	}
 	if _, err := c.load("gone", func() (int, error) {
