@@ -224,9 +224,9 @@ func (s *slow) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
 	return rev, err
 }
 
-// Of two changes of one key, the one that was made durable first may be
+// TestSEC_E04: of two changes of one key, the one that was made durable first may be
 // the last to be acknowledged. What is read then is the other one.
-func TestAcknowledgedOutOfOrder(t *testing.T) {
+func TestSEC_E04_AcknowledgedOutOfOrder(t *testing.T) {
 	plain, st := newRing(t, 1024)
 	slowly := &slow{st, make(chan chan struct{}, 1)}
 	r := ringOver(t, slowly, plain.seal, 1024)
