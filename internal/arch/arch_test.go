@@ -36,6 +36,7 @@ api, arn, key, iam, crypt, keyring, secret, fault           < action
 iam, authz, keyring, key, crypt, wire, api, audit, action, arn, fault < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 store                                                       < store/bolt, store/storetest
+iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest
 `
 

@@ -71,7 +71,7 @@ func allDigits(s string) bool {
 // and time formats (2026, 2026-01, 2026-01-02, 2026-01-02T03:04Z, …:05Z and
 // …:05.6Z, with Z or +hh:mm), or as seconds since 1970. Four digits are a year.
 func parseDate(s string) (point, bool) {
-	if len(s) != 4 && (len(s) < 5 || s[4] != '-') {
+	if isYear := len(s) == 4 && allDigits(s); !isYear && (len(s) < 5 || s[4] != '-') {
 		return parseNumber(s)
 	}
 	d := dateReader{rest: s, ok: true}

@@ -212,11 +212,6 @@ func (v *Value) asAddr() (netip.Addr, bool) {
 
 // parseFlag takes true and false in any case.
 func parseFlag(s string) (is, ok bool) {
-	switch {
-	case strings.EqualFold(s, "true"):
-		return true, true
-	case strings.EqualFold(s, "false"):
-		return false, true
-	}
-	return false, false
+	folded := strings.ToLower(s)
+	return folded == "true", folded == "true" || folded == "false"
 }
