@@ -52,7 +52,7 @@ func (f *configFile) Validate(app *kong.Application) error {
 // Resolve implements kong.Resolver. The environment wins over the file.
 func (f *configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
+		if os.Getenv(name) != "" {
 			return nil, nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -65,6 +66,7 @@ func run(w *world, args []string) (code int) {
 		fmt.Fprintln(w.stderr, "trent: internal error:", err)
 		return 1
 	}
+	ignoreEmptyVariables(parser.Model)
 	ctx, err := parser.Parse(args)
 	if err != nil {
 		fmt.Fprintf(w.stderr, "trent: %v\nRun trent --help, or trent COMMAND --help.\n", err)
@@ -75,6 +77,22 @@ func run(w *world, args []string) (code int) {
 		return 1
 	}
 	return 0
+}
+
+// ignoreEmptyVariables makes an environment variable that is set to nothing the
+// same as one that is not set, as a unit file or a compose file that leaves a
+// value out means it.
+func ignoreEmptyVariables(app *kong.Application) {
+	empty := func(name string) bool {
+		value, set := os.LookupEnv(name)
+		return set && value == ""
+	}
+	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			flag.Tag.Envs = slices.DeleteFunc(slices.Clone(flag.Envs), empty)
+		}
+		return next(nil)
+	})
 }
 
 // exit unwinds to run from where kong would end the process, as after --help.

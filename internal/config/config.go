@@ -1,7 +1,8 @@
 // Package config is what can be set. The comments of its structs are the
 // manual: each setting is also a flag (--audit-sync), an environment variable
 // (TRENT_AUDIT_SYNC) and a line of the configuration file (audit-sync: true).
-// A flag wins over the environment, the environment over the file.
+// A flag wins over the environment, the environment over the file. A variable
+// that is set to nothing counts as not set.
 package config
 
 import "time"
@@ -48,7 +49,7 @@ type Serve struct {
 	// Regions are the Region names that requests may be signed for; "*" takes any. The
 	// Region of a request is part of the ARNs of the keys that it makes, and a
 	// key is found only in its own.
-	Regions []string `name:"regions" default:"*" placeholder:"REGION,..." env:"TRENT_REGIONS" help:"Accepted Regions, or *."`
+	Regions []string `name:"regions" default:"*" placeholder:"REGION" env:"TRENT_REGIONS" help:"Accepted Regions, or *."`
 
 	// CacheKeys bounds how many keys are kept unsealed in memory, about 400 bytes
 	// each. A key that is not there costs some 6 µs more.
