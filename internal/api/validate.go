@@ -56,8 +56,26 @@ func (v *violations) fault() error {
 	return fault.New(ValidationException, strconv.Itoa(v.count)+" validation errors detected: "+string(v.text))
 }
 
-// value reports a violation and shows the offending value.
-func (v *violations) value(at path, value, phrase string) { v.add(" '"+value+"'", at, phrase) }
+// value reports a violation and shows the offending value, or as much of it as
+// helps to find the mistake: the message goes back to the caller and into the
+// audit record.
+func (v *violations) value(at path, value, phrase string) {
+	v.add(" '"+abridged(value)+"'", at, phrase)
+}
+
+// maxShown bounds how much of a value is shown, in bytes.
+const maxShown = 1024
+
+func abridged(s string) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	end := maxShown
+	for !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
+}
 
 // hidden reports a violation without showing the value.
 func (v *violations) hidden(at path, phrase string) { v.add("", at, phrase) }

@@ -51,6 +51,10 @@ func TestValidateMessages(t *testing.T) {
 			failed("''", "keyId", `satisfy regular expression pattern: ^\p{ASCII}+$`)}},
 		{"key id beyond ASCII", "DescribeKey", `{"KeyId":"ключ"}`, []string{
 			failed("'ключ'", "keyId", `satisfy regular expression pattern: ^\p{ASCII}+$`)}},
+		{"a long value is abridged", "DescribeKey", `{"KeyId":"` + x(60000) + `"}`, []string{
+			failed("'"+x(1024)+"...'", "keyId", "have length less than or equal to 2048")}},
+		{"and between characters", "DescribeKey", `{"KeyId":"` + x(1023) + `кл"}`, []string{
+			failed("'"+x(1023)+"...'", "keyId", `satisfy regular expression pattern: ^\p{ASCII}+$`)}},
 		{"missing", "DescribeKey", `{}`, []string{failed("null", "keyId", "not be null")}},
 		{"null is missing", "DescribeKey", `{"KeyId":null}`, []string{failed("null", "keyId", "not be null")}},
 		{"wrong case is missing", "DescribeKey", `{"keyId":"a"}`, []string{failed("null", "keyId", "not be null")}},
