@@ -25,6 +25,7 @@ secret, fault                                               < api
 secret                                                      < root
 arn, fault                                                  < iam
 api, arn, fault, iam                                        < key
+api                                                         < grant
 api, secret, fault                                          < wire, crypt
 iam, secret, fault                                          < sigv4
 iam, key, fault, arn                                        < authz
