@@ -86,6 +86,11 @@ func (r *Ring) forget(changes []Change) {
 			r.aliases.drop(placeOfAlias(c.Now))
 		case DeleteAlias:
 			r.aliases.drop(placeOfAlias(c.Was))
+		case PutGrant:
+			r.forgetKey(placeOf(c.Key))
+			r.forgetGrants(c.Now)
+		case DeleteGrant:
+			r.forgetGrants(c.Was)
 		}
 	}
 }
