@@ -191,6 +191,9 @@ func (c DeleteGrant) add(_ *Ring, b *store.Batch) error {
 	return err
 }
 
+// pathsOfGrant is how many paths a grant has at the most.
+const pathsOfGrant = 4
+
 // grantPaths are all paths at which something is stored of a grant.
 func grantPaths(at recordKey, g *grant.Grant) ([]string, error) {
 	paths := []string{at.grantPath() + g.Grantee.ID + "/" + g.ID, at.grantIDPath(g.ID)}
@@ -396,7 +399,7 @@ func (r *Ring) retirableGrant(ctx context.Context, region, party, position strin
 // deleteGrants ends all grants on a key that is about to be deleted.
 func (r *Ring) deleteGrants(ctx context.Context, at recordKey) error {
 	for {
-		recs, err := r.store.List(ctx, at.grantPath(), "", page, false)
+		recs, err := r.store.List(ctx, at.grantPath(), "", store.MaxBatch/pathsOfGrant, false)
 		if err != nil || len(recs) == 0 {
 			return err
 		}
