@@ -16,6 +16,7 @@ GOVULNCHECK := $(TOOLS)/govulncheck@v1.9.0
 
 FUZZTIME ?= 5s
 ROUNDS   ?= 100
+CASES    ?= 1000000
 DIR      ?= trent-data
 ARGS     ?=
 
@@ -77,6 +78,10 @@ interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the 
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
 	$(GO) test ./interop/go
+
+.PHONY: policy-agreement
+policy-agreement: have-go ## Compare the policy evaluator with the second one, in Python, on CASES (1000000) random cases
+	TRENT_POLICY_CASES=$(CASES) $(GO) test -count=1 -timeout 120m -run '^TestSEC_B01_AgreesWithSecondEvaluator$$' -v ./internal/iam
 
 .PHONY: torture
 torture: have-go ## Kill the server ROUNDS (100) times in the middle of writes, and look for what it acknowledged

@@ -25,17 +25,19 @@ secret, fault                                               < api
 secret                                                      < root
 arn, fault                                                  < iam
 api, arn, fault, iam                                        < key
+api                                                         < grant
 api, secret, fault                                          < wire, crypt
 iam, secret, fault                                          < sigv4
-iam, key, fault, arn                                        < authz
+iam, key, grant, fault, arn                                 < authz
 secret, root                                                < seal
-store, seal, key, iam, crypt, authz, api, arn, fault, secret < keyring
+store, seal, key, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 store, seal, sigv4, iam, arn, secret, fault                 < identity
 NONE                                                        < audit
-api, arn, key, iam, crypt, keyring, secret, fault           < action
-iam, authz, keyring, key, crypt, wire, api, audit, action, arn, fault < pipeline
+api, arn, key, grant, iam, crypt, keyring, secret, fault    < action
+iam, authz, keyring, key, grant, crypt, wire, api, audit, action, arn, fault < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 store                                                       < store/bolt, store/storetest
+iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest
 `
 

@@ -35,8 +35,8 @@ func (p Permit) Action() string { return p.action.Name }
 // OnKey decides whether caller may do action with the key r.
 func OnKey(caller *iam.Principal, action iam.Action, r *key.Record) (Permit, error) {
 	req := iam.Request{Principal: caller, Action: action, Resource: r.ARN}
-	keySide := r.Policy.EvaluateResource(req)
-	identity := identitySide(req)
+	keySide := r.Policy.EvaluateResource(&req)
+	identity := identitySide(&req)
 	home := caller.Account == r.Account()
 	switch {
 	case caller.Account == "":
@@ -63,7 +63,7 @@ func OnKey(caller *iam.Principal, action iam.Action, r *key.Record) (Permit, err
 // CreateKey, the lists, aliases as such. Resource is "*" or an alias ARN of
 // that account. The root user is the account.
 func OnAccount(caller *iam.Principal, action iam.Action, resource string) error {
-	identity := identitySide(iam.Request{Principal: caller, Action: action, Resource: resource})
+	identity := identitySide(&iam.Request{Principal: caller, Action: action, Resource: resource})
 	switch {
 	case caller.Account == "":
 		return denied(caller, action, resource, "")
@@ -92,7 +92,7 @@ func KeepsControl(caller *iam.Principal, r *key.Record, policy *iam.Policy) bool
 
 // identitySide joins what the caller's identity policies say. All of them are
 // asked, so that none hides another's deny.
-func identitySide(req iam.Request) iam.Outcome {
+func identitySide(req *iam.Request) iam.Outcome {
 	var out iam.Outcome
 	for _, p := range req.Principal.Policies {
 		o := p.EvaluateIdentity(req)

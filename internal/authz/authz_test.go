@@ -44,7 +44,7 @@ func statement(effect, principal, action string) string {
 
 func user(t testing.TB, account string, policies ...string) *iam.Principal {
 	t.Helper()
-	p := &iam.Principal{Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":user/alice"}
+	p := &iam.Principal{Kind: iam.User, Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":user/alice"}
 	for _, text := range policies {
 		p.Policies = append(p.Policies, parse(t, text))
 	}
@@ -56,7 +56,7 @@ func identity(effect, action, resource string) string {
 }
 
 func rootOf(account string) *iam.Principal {
-	return &iam.Principal{Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":root"}
+	return &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":root"}
 }
 
 // The whole truth about OnKey: home or abroad; what the key policy says by

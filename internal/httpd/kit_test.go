@@ -45,6 +45,7 @@ type directory struct{ cred sigv4.Credential }
 
 func newDirectory() directory {
 	return directory{sigv4.Credential{Secret: secret.New([]byte(secretKey)), Revision: 1, Principal: &iam.Principal{
+		Kind:      iam.RootUser,
 		Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:root", AccessKeyID: accessKey,
 	}}}
 }

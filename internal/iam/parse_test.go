@@ -47,85 +47,101 @@ func TestSEC_B01_ParseRefuses(t *testing.T) {
 	principal := func(v string) string {
 		return policy(`"Effect":"Allow","Principal":` + v + `,"Action":"kms:*","Resource":"*"`)
 	}
+	resource := func(v string) string {
+		return policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"arn:aws:kms:us-east-1:111122223333:alias/` + v + `"`)
+	}
 	action := func(v string) string {
 		return policy(`"Effect":"Allow","Principal":"*","Action":` + v + `,"Resource":"*"`)
 	}
-	for _, c := range []struct {
-		name, text string
-		want       error
-	}{
-		{"nothing", "", iam.ErrMalformed},
-		{"no JSON", "hello", iam.ErrMalformed},
-		{"null", "null", iam.ErrMalformed},
-		{"an array", "[]", iam.ErrMalformed},
-		{"a string", `"*"`, iam.ErrMalformed},
-		{"an empty object", "{}", iam.ErrMalformed},
-		{"two documents", policy(allowAll) + policy(allowAll), iam.ErrMalformed},
-		{"something behind", policy(allowAll) + "x", iam.ErrMalformed},
-		{"cut", policy(allowAll)[:60], iam.ErrMalformed},
-		{"a byte order mark", "\ufeff" + policy(allowAll), iam.ErrMalformed},
-		{"bad UTF-8", policy(`"Sid":"` + "\xff" + `",` + allowAll), iam.ErrMalformed},
-		{"half a surrogate", policy(`"Sid":"\ud800",` + allowAll), iam.ErrMalformed},
-		{"a comment", "{/**/" + policy(allowAll)[1:], iam.ErrMalformed},
-		{"a comma too many", policy(allowAll + ","), iam.ErrMalformed},
+	for _, c := range []struct{ name, text string }{
+		{"nothing", ""},
+		{"no JSON", "hello"},
+		{"null", "null"},
+		{"an array", "[]"},
+		{"a string", `"*"`},
+		{"an empty object", "{}"},
+		{"two documents", policy(allowAll) + policy(allowAll)},
+		{"something behind", policy(allowAll) + "x"},
+		{"cut", policy(allowAll)[:60]},
+		{"a byte order mark", "\ufeff" + policy(allowAll)},
+		{"bad UTF-8", policy(`"Sid":"` + "\xff" + `",` + allowAll)},
+		{"half a surrogate", policy(`"Sid":"\ud800",` + allowAll)},
+		{"a comment", "{/**/" + policy(allowAll)[1:]},
+		{"a comma too many", policy(allowAll + ",")},
 
-		{"another version", strings.Replace(policy(allowAll), "2012-10-17", "2012-10-18", 1), iam.ErrMalformed},
-		{"version as a number", strings.Replace(policy(allowAll), `"2012-10-17"`, "2012", 1), iam.ErrMalformed},
-		{"no statement", `{"Version":"2012-10-17"}`, iam.ErrMalformed},
-		{"an empty list of statements", `{"Statement":[]}`, iam.ErrMalformed},
-		{"statements null", `{"Statement":null}`, iam.ErrMalformed},
-		{"a statement null", `{"Statement":[null]}`, iam.ErrMalformed},
-		{"an empty statement", `{"Statement":{}}`, iam.ErrMalformed},
-		{"an unknown member of the document", `{"Statemnt":[],"Statement":[{` + allowAll + `}]}`, iam.ErrMalformed},
-		{"an unknown member of a statement", policy(`"Conditions":{},` + allowAll), iam.ErrMalformed},
-		{"a member in lower case", strings.Replace(policy(allowAll), `"Effect"`, `"effect"`, 1), iam.ErrMalformed},
-		{"statement in lower case", strings.Replace(policy(allowAll), `"Statement"`, `"statement"`, 1), iam.ErrMalformed},
-		{"statements twice", `{"Statement":[{` + allowAll + `}],"Statement":[{` + allowAll + `}]}`, iam.ErrMalformed},
-		{"effect twice", policy(`"Effect":"Deny",` + allowAll), iam.ErrMalformed},
-		{"effect twice, once escaped", policy(`"\u0045ffect":"Deny",` + allowAll), iam.ErrMalformed},
-		{"a principal twice", principal(`{"AWS":"111122223333","AWS":"*"}`), iam.ErrMalformed},
+		{"another version", strings.Replace(policy(allowAll), "2012-10-17", "2012-10-18", 1)},
+		{"version as a number", strings.Replace(policy(allowAll), `"2012-10-17"`, "2012", 1)},
+		{"no statement", `{"Version":"2012-10-17"}`},
+		{"an empty list of statements", `{"Statement":[]}`},
+		{"statements null", `{"Statement":null}`},
+		{"a statement null", `{"Statement":[null]}`},
+		{"an empty statement", `{"Statement":{}}`},
+		{"an unknown member of the document", `{"Statemnt":[],"Statement":[{` + allowAll + `}]}`},
+		{"an unknown member of a statement", policy(`"Conditions":{},` + allowAll)},
+		{"a member in lower case", strings.Replace(policy(allowAll), `"Effect"`, `"effect"`, 1)},
+		{"statement in lower case", strings.Replace(policy(allowAll), `"Statement"`, `"statement"`, 1)},
+		{"statements twice", `{"Statement":[{` + allowAll + `}],"Statement":[{` + allowAll + `}]}`},
+		{"effect twice", policy(`"Effect":"Deny",` + allowAll)},
+		{"effect twice, once escaped", policy(`"\u0045ffect":"Deny",` + allowAll)},
+		{"a principal twice", principal(`{"AWS":"111122223333","AWS":"*"}`)},
 
-		{"no effect", policy(`"Principal":"*","Action":"kms:*","Resource":"*"`), iam.ErrMalformed},
-		{"effect null", policy(`"Effect":null,"Principal":"*","Action":"kms:*","Resource":"*"`), iam.ErrMalformed},
-		{"deny in lower case", policy(`"Effect":"deny","Principal":"*","Action":"kms:*","Resource":"*"`), iam.ErrMalformed},
-		{"allow in capitals", policy(`"Effect":"ALLOW","Principal":"*","Action":"kms:*","Resource":"*"`), iam.ErrMalformed},
-		{"effect with a blank", policy(`"Effect":"Deny ","Principal":"*","Action":"kms:*","Resource":"*"`), iam.ErrMalformed},
-		{"effect true", policy(`"Effect":true,"Principal":"*","Action":"kms:*","Resource":"*"`), iam.ErrMalformed},
+		{"no effect", policy(`"Principal":"*","Action":"kms:*","Resource":"*"`)},
+		{"effect null", policy(`"Effect":null,"Principal":"*","Action":"kms:*","Resource":"*"`)},
+		{"deny in lower case", policy(`"Effect":"deny","Principal":"*","Action":"kms:*","Resource":"*"`)},
+		{"allow in capitals", policy(`"Effect":"ALLOW","Principal":"*","Action":"kms:*","Resource":"*"`)},
+		{"effect with a blank", policy(`"Effect":"Deny ","Principal":"*","Action":"kms:*","Resource":"*"`)},
+		{"effect true", policy(`"Effect":true,"Principal":"*","Action":"kms:*","Resource":"*"`)},
 
-		{"an action without a service", action(`"Encrypt"`), iam.ErrMalformed},
-		{"an action that is empty", action(`""`), iam.ErrMalformed},
-		{"an action without a name", action(`"kms:"`), iam.ErrMalformed},
-		{"an action without a service's name", action(`":Encrypt"`), iam.ErrMalformed},
-		{"an action with two colons", action(`"kms:a:b"`), iam.ErrMalformed},
-		{"an action with a blank", action(`"kms: Encrypt"`), iam.ErrMalformed},
-		{"an action with a letter that folds to k", action(`"\u212ams:*"`), iam.ErrMalformed},
-		{"an action null", action(`[null]`), iam.ErrMalformed},
-		{"a number for an action", action(`1`), iam.ErrMalformed},
-		{"an object for an action", action(`{"kms":"*"}`), iam.ErrMalformed},
-		{"lists in lists of actions", action(`[["kms:*"]]`), iam.ErrMalformed},
+		{"an action without a service", action(`"Encrypt"`)},
+		{"an action that is empty", action(`""`)},
+		{"an action without a name", action(`"kms:"`)},
+		{"an action without a service's name", action(`":Encrypt"`)},
+		{"an action with two colons", action(`"kms:a:b"`)},
+		{"an action with a blank", action(`"kms: Encrypt"`)},
+		{"an action with a letter that folds to k", action(`"\u212ams:*"`)},
+		{"an action null", action(`[null]`)},
+		{"a number for an action", action(`1`)},
+		{"an object for an action", action(`{"kms":"*"}`)},
+		{"lists in lists of actions", action(`[["kms:*"]]`)},
 
-		{"not principal", policy(`"Effect":"Allow","NotPrincipal":"*","Action":"kms:*","Resource":"*"`), iam.ErrUnsupported},
-		{"not action", policy(`"Effect":"Allow","Principal":"*","NotAction":"kms:*","Resource":"*"`), iam.ErrUnsupported},
-		{"action and not action", policy(`"NotAction":[],` + allowAll), iam.ErrUnsupported},
-		{"not action null", policy(`"NotAction":null,` + allowAll), iam.ErrUnsupported},
-		{"not resource", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","NotResource":"*"`), iam.ErrUnsupported},
-		{"condition", policy(`"Condition":{"Bool":{"aws:SecureTransport":"true"}},` + allowAll), iam.ErrUnsupported},
-		{"an empty condition", policy(`"Condition":{},` + allowAll), iam.ErrUnsupported},
-		{"a variable", policy(`"Effect":"Deny","Principal":"*","Action":"kms:*","Resource":"arn:aws:kms:*:*:alias/${aws:username}"`), iam.ErrUnsupported},
-		{"a service", principal(`{"Service":"lambda.amazonaws.com"}`), iam.ErrUnsupported},
-		{"a federated principal", principal(`{"Federated":"x"}`), iam.ErrUnsupported},
-		{"a canonical user", principal(`{"CanonicalUser":"x"}`), iam.ErrUnsupported},
-		{"an account and a service", principal(`{"AWS":"*","Service":"lambda.amazonaws.com"}`), iam.ErrUnsupported},
+		{"principal and not principal", policy(`"NotPrincipal":"*",` + allowAll)},
+		{"action and not action", policy(`"NotAction":[],` + allowAll)},
+		{"resource and not resource", policy(`"NotResource":"x",` + allowAll)},
+		{"not action null", policy(`"Effect":"Allow","Principal":"*","NotAction":null,"Resource":"*"`)},
+		{"not action empty", policy(`"Effect":"Allow","Principal":"*","NotAction":[],"Resource":"*"`)},
+		{"not resource empty", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","NotResource":[]`)},
+		{"action null", policy(`"Effect":"Allow","Principal":"*","Action":null,"Resource":"*"`)},
+		{"resource null", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":null`)},
+		{"principal null", policy(`"Effect":"Allow","Principal":null,"Action":"kms:*","Resource":"*"`)},
+		{"sid null", policy(`"Sid":null,` + allowAll)},
+		{"id a number", `{"Id":1,"Statement":[{` + allowAll + `}]}`},
+		{"resource a number", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":1`)},
 
-		{"over the size", strings.Repeat(" ", iam.MaxPolicySize+1-len(policy(allowAll))) + policy(allowAll), iam.ErrMalformed},
-		{"nested a thousand deep", policy(`"Condition":` + nested(1000) + `,` + allowAll), iam.ErrMalformed},
-		{"nested as deep as it goes", nested(iam.MaxPolicySize / 2), iam.ErrMalformed},
-		{"opened a thousand times", strings.Repeat(`{"Statement":`, 1000), iam.ErrMalformed},
-		{"brackets in a string, then nested", policy(`"Sid":"]]]]]]]]]]]]]]]]]]]]]]]]","Condition":` + nested(20) + `,` + allowAll), iam.ErrMalformed},
+		{"a principal that is a name", principal(`"111122223333"`)},
+		{"a principal that is a list", principal(`["*"]`)},
+		{"a principal that is true", principal(`true`)},
+		{"a principal that lists numbers", principal(`{"AWS":[111122223333]}`)},
+
+		{"a variable without a brace", resource("${aws:username")},
+		{"a variable without a name", resource("${}")},
+		{"a variable without a service", resource("${username}")},
+		{"a variable without a word", resource("${aws:}")},
+		{"a variable with a blank", resource("${aws:user name}")},
+		{"a variable with a default without quotes", resource("${aws:username, x}")},
+		{"a variable with a default that does not end", resource("${aws:username, 'x}")},
+		{"a variable with something behind the default", resource("${aws:username, 'x'y}")},
+		{"a variable before the fifth colon", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"arn:aws:kms:${aws:RequestedRegion}:111122223333:key/*"`)},
+		{"a variable for all", policy(`"Effect":"Deny","Principal":"*","Action":"kms:*","NotResource":"${aws:username}"`)},
+
+		{"over the size", strings.Repeat(" ", iam.MaxPolicySize+1-len(policy(allowAll))) + policy(allowAll)},
+		{"nested a thousand deep", policy(`"Condition":` + nested(1000) + `,` + allowAll)},
+		{"nested as deep as it goes", nested(iam.MaxPolicySize / 2)},
+		{"opened a thousand times", strings.Repeat(`{"Statement":`, 1000)},
+		{"brackets in a string, then nested", policy(`"Sid":"]]]]]]]]]]]]]]]]]]]]]]]]","Condition":` + nested(20) + `,` + allowAll)},
 	} {
 		p, err := iam.Parse(c.text)
-		if !errors.Is(err, c.want) || p != nil {
-			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		if !errors.Is(err, iam.ErrMalformed) || p != nil {
+			t.Errorf("%s: %v", c.name, err)
 		}
 	}
 	// Brackets in strings are no nesting.
@@ -189,7 +205,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := iam.Parse(text)
 		if err != nil {
-			if p != nil || !errors.Is(err, iam.ErrMalformed) && !errors.Is(err, iam.ErrUnsupported) {
+			if p != nil || !errors.Is(err, iam.ErrMalformed) {
 				t.Fatalf("%v with %v", err, p)
 			}
 			return
@@ -201,9 +217,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil || len(again.Statements) != len(p.Statements) {
 			t.Fatalf("not again: %v", err)
 		}
-		someone := &iam.Principal{Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/a"}
+		someone := &iam.Principal{Kind: iam.User, Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/a"}
 		for _, who := range []*iam.Principal{someone, {}} {
-			r := iam.Request{Principal: who, Action: iam.NewAction("kms:Encrypt"), Resource: "arn:aws:kms:us-east-1:111122223333:key/1"}
+			r := &iam.Request{Principal: who, Action: iam.NewAction("kms:Encrypt"), Resource: "arn:aws:kms:us-east-1:111122223333:key/1"}
 			if p.EvaluateResource(r) != again.EvaluateResource(r) || p.EvaluateIdentity(r) != again.EvaluateIdentity(r) {
 				t.Fatal("two readings of one document")
 			}

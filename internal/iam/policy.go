@@ -2,6 +2,7 @@ package iam
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -18,8 +19,27 @@ const (
 	Allow Effect = true
 )
 
+// String is the effect as documents write it.
+func (e Effect) String() string {
+	if e == Allow {
+		return "Allow"
+	}
+	return "Deny"
+}
+
+// A PolicyKind is the place of a document, which decides what may be in it and
+// what it speaks of.
+type PolicyKind uint8
+
+// The kinds of policies.
+const (
+	KeyPolicy      PolicyKind = iota + 1 // of a key: says who, and its Resource is that key
+	IdentityPolicy                       // of a user or role, a boundary or a session policy: speaks of whoever has it
+	TrustPolicy                          // of a role: says who may assume it, and has no Resource
+)
+
 // A Policy is a compiled document. It is immutable, and shared by all keys
-// that have the same text.
+// that have the same text. The zero Policy says nothing of any request.
 type Policy struct {
 	Source     string // the document as it was given
 	Version    string
@@ -27,37 +47,53 @@ type Policy struct {
 	Statements []Statement
 }
 
-// NamesPrincipals reports whether a statement has a Principal, as those of
-// resource policies do and those of identity policies must not.
-func (p *Policy) NamesPrincipals() bool {
-	return slices.ContainsFunc(p.Statements, func(s Statement) bool { return len(s.Principals) > 0 })
-}
-
 // A Statement in the form in which it is evaluated.
 type Statement struct {
 	SID        string
 	Effect     Effect
-	Principals []PrincipalPattern // of a resource policy; none in an identity policy
-	Actions    []string           // lower case, wildcards kept
-	Resources  []string           // wildcards kept
+	principal  principals
+	action     patterns // in lower case
+	resource   patterns
+	conditions []condition
 }
 
-// A PrincipalPattern is one value of the Principal element.
-type PrincipalPattern struct {
-	Anyone    bool   // "*"
-	Account   string // the account as such: its root ARN or its bare id
-	Partition string // of the root ARN; none with a bare id
-	ARN       string // one user or role
+// NamesPrincipals reports whether a statement has a Principal or NotPrincipal,
+// as those of resource policies do and those of identity policies must not.
+func (p *Policy) NamesPrincipals() bool {
+	return slices.ContainsFunc(p.Statements, func(s Statement) bool { return s.principal.present })
 }
 
-// What a document is refused with.
+// NeedsContext reports whether an answer may depend on the request's Context:
+// whether a statement has a Condition or a policy variable.
+func (p *Policy) NeedsContext() bool {
+	return slices.ContainsFunc(p.Statements, func(s Statement) bool {
+		return len(s.conditions) > 0 || slices.ContainsFunc(s.resource.list, func(r pattern) bool { return r.variables != nil })
+	})
+}
+
+// What a document is refused with. Texts name the statement and the element,
+// and quote nothing of the document.
 var (
-	// ErrMalformed: the text is no policy document.
+	// ErrMalformed: the text is no policy document. The errors below are kinds of it.
 	ErrMalformed = errors.New("iam: malformed policy document")
-	// ErrUnsupported: the document is legal, but uses an element that is not
-	// evaluated yet. Wrapped with a sentence that names it.
+	// ErrInvalidPrincipal: a value of Principal or NotPrincipal is not the name of
+	// a principal, or of none that exists. AWS KMS says of it: "Policy contains a
+	// statement with one or more invalid principals."
+	ErrInvalidPrincipal = fmt.Errorf("%w: invalid principal", ErrMalformed)
+	// ErrOverlyPermissive: a key policy has ForAllValues on a key with one value,
+	// which is true where the key is absent.
+	ErrOverlyPermissive error = malformation("OverlyPermissiveCondition")
+
+	// ErrUnsupported: the document is legal, and whoever would store it cannot
+	// give it a Context yet. Parse never returns it; see NeedsContext.
 	ErrUnsupported = errors.New("iam: policy element not supported")
 )
+
+// A malformation is an ErrMalformed with a text of its own.
+type malformation string
+
+func (m malformation) Error() string { return string(m) }
+func (m malformation) Unwrap() error { return ErrMalformed }
 
 // An Action is the name of a permission in both of its forms: as written, for
 // messages, and folded, for comparison. Make it once, with NewAction.
@@ -68,121 +104,25 @@ func NewAction(name string) Action { return Action{name, strings.ToLower(name)} 
 
 // A Request is what a policy is asked.
 type Request struct {
-	Principal *Principal
+	Principal *Principal // nil is nobody
 	Action    Action
-	Resource  string // an ARN, or "*"
+	Resource  string  // an ARN, or "*"
+	Context   Context // nil: no condition key is present
 }
 
-// An Outcome is what one document says of a request. The three are
-// independent: a document may allow and deny the same request.
+// An Outcome is what one document says of a request. The fields are
+// independent, save that Direct implies Allow: a document may allow and deny
+// the same request.
 type Outcome struct {
-	Deny bool // an explicit deny matched
-	// Allow: an allow matched the principal itself ("*" included).
+	// Deny: a Deny statement matches, or cannot be shown not to.
+	Deny bool
+	// Direct: an Allow names the principal itself: its user ARN, its session ARN
+	// or, of a root user, its account.
+	Direct bool
+	// Allow: an Allow names the principal, the role behind its session, its web
+	// identity provider or anyone ("*"), or stands in an identity policy.
 	Allow bool
-	// Delegates: an allow matched the principal's account as such, which leaves the
+	// Delegates: an Allow names the principal's account as such, which leaves the
 	// decision to the account's identity policies.
 	Delegates bool
-}
-
-// EvaluateResource asks a resource policy (a key policy). The Resource element
-// of a key policy means the key that carries it: "*" or that key's ARN; any
-// other makes the statement inert. No statement is skipped once one matched:
-// a short circuit could hide a deny.
-func (p *Policy) EvaluateResource(r Request) Outcome {
-	var out Outcome
-	for i := range p.Statements {
-		s := &p.Statements[i]
-		if !s.matches(r.Action.folded, r.Resource) {
-			continue
-		}
-		itself, account := s.principal(r.Principal)
-		switch {
-		case s.Effect == Deny:
-			out.Deny = out.Deny || itself || account
-		default:
-			out.Allow = out.Allow || itself
-			out.Delegates = out.Delegates || account
-		}
-	}
-	return out
-}
-
-// EvaluateIdentity asks an identity policy, which speaks for the principal that
-// it is attached to. The Principal element has no place in one: a statement with
-// it allows nothing, and what it denies stays denied.
-func (p *Policy) EvaluateIdentity(r Request) Outcome {
-	var out Outcome
-	for i := range p.Statements {
-		s := &p.Statements[i]
-		if !s.matches(r.Action.folded, r.Resource) {
-			continue
-		}
-		switch {
-		case s.Effect == Deny:
-			out.Deny = true
-		case len(s.Principals) == 0:
-			out.Allow = true
-		}
-	}
-	return out
-}
-
-// matches says whether the statement is about this action on this resource. A
-// statement without either element is stored and has no effect.
-func (s *Statement) matches(action, resource string) bool {
-	return anyGlob(s.Actions, action) && anyGlob(s.Resources, resource)
-}
-
-// principal says whether the statement names p itself, and whether it names
-// p's account. The root user is its account.
-func (s *Statement) principal(p *Principal) (itself, account bool) {
-	for _, pat := range s.Principals {
-		switch {
-		case pat.Anyone:
-			itself = true
-		case pat.Account != "":
-			if pat.Account == p.Account && (pat.Partition == "" || pat.Partition == p.Partition) {
-				account = true
-				itself = itself || p.IsRoot()
-			}
-		case pat.ARN == p.ARN:
-			itself = true
-		}
-	}
-	return itself, account
-}
-
-func anyGlob(patterns []string, s string) bool {
-	for _, p := range patterns {
-		if glob(p, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// glob matches * (any run, empty too) and ? (any one byte). It remembers only
-// the last star, so it takes at most len(pattern) × len(s) steps, never more.
-func glob(pattern, s string) bool {
-	if pattern == "*" || pattern == s {
-		return true
-	}
-	star, mark := -1, 0
-	p, i := 0, 0
-	for i < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			p++
-			i++
-		case star >= 0:
-			mark++
-			p, i = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }

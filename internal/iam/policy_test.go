@@ -12,9 +12,9 @@ import (
 const keyARN = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 var (
-	root  = &iam.Principal{Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:root"}
-	alice = &iam.Principal{Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/alice"}
-	other = &iam.Principal{Partition: "aws", Account: "444455556666", ARN: "arn:aws:iam::444455556666:user/alice"}
+	root  = &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:root"}
+	alice = &iam.Principal{Kind: iam.User, Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/alice"}
+	other = &iam.Principal{Kind: iam.User, Partition: "aws", Account: "444455556666", ARN: "arn:aws:iam::444455556666:user/alice"}
 )
 
 func mustParse(t testing.TB, text string) *iam.Policy {
@@ -26,13 +26,13 @@ func mustParse(t testing.TB, text string) *iam.Policy {
 	return p
 }
 
-func ask(who *iam.Principal, action, resource string) iam.Request {
-	return iam.Request{Principal: who, Action: iam.NewAction(action), Resource: resource}
+func ask(who *iam.Principal, action, resource string) *iam.Request {
+	return &iam.Request{Principal: who, Action: iam.NewAction(action), Resource: resource}
 }
 
 func TestPrincipalOfAResourcePolicy(t *testing.T) {
-	cn := &iam.Principal{Partition: "aws-cn", Account: "111122223333", ARN: "arn:aws-cn:iam::111122223333:user/alice"}
-	allow, delegates, nothing := iam.Outcome{Allow: true}, iam.Outcome{Delegates: true}, iam.Outcome{}
+	cn := &iam.Principal{Kind: iam.User, Partition: "aws-cn", Account: "111122223333", ARN: "arn:aws-cn:iam::111122223333:user/alice"}
+	direct, allow, delegates, nothing := iam.Outcome{Direct: true, Allow: true}, iam.Outcome{Allow: true}, iam.Outcome{Delegates: true}, iam.Outcome{}
 	for _, c := range []struct {
 		principal string
 		who       *iam.Principal
@@ -42,13 +42,13 @@ func TestPrincipalOfAResourcePolicy(t *testing.T) {
 		{`"*"`, other, allow},
 		{`{"AWS":"*"}`, other, allow},
 		{`{"AWS":"arn:aws:iam::111122223333:root"}`, alice, delegates},
-		{`{"AWS":"arn:aws:iam::111122223333:root"}`, root, iam.Outcome{Allow: true, Delegates: true}},
+		{`{"AWS":"arn:aws:iam::111122223333:root"}`, root, iam.Outcome{Direct: true, Allow: true, Delegates: true}},
 		{`{"AWS":"111122223333"}`, alice, delegates},
-		{`{"AWS":"111122223333"}`, root, iam.Outcome{Allow: true, Delegates: true}},
+		{`{"AWS":"111122223333"}`, root, iam.Outcome{Direct: true, Allow: true, Delegates: true}},
 		{`{"AWS":"111122223333"}`, other, nothing},
 		{`{"AWS":"arn:aws-cn:iam::111122223333:root"}`, alice, nothing},
 		{`{"AWS":"arn:aws-cn:iam::111122223333:root"}`, cn, delegates},
-		{`{"AWS":"arn:aws:iam::111122223333:user/alice"}`, alice, allow},
+		{`{"AWS":"arn:aws:iam::111122223333:user/alice"}`, alice, direct},
 		{`{"AWS":"arn:aws:iam::111122223333:user/alice"}`, root, nothing},
 		{`{"AWS":"arn:aws:iam::111122223333:user/alice"}`, other, nothing},
 		{`{"AWS":"arn:aws:iam::111122223333:user/alice"}`, cn, nothing},
@@ -56,8 +56,8 @@ func TestPrincipalOfAResourcePolicy(t *testing.T) {
 		{`{"AWS":"arn:aws:iam::111122223333:user/alic"}`, alice, nothing},
 		{`{"AWS":"arn:aws:iam::111122223333:user/alice/x"}`, alice, nothing},
 		{`{"AWS":"arn:aws:iam::111122223333:role/alice"}`, alice, nothing},
-		{`{"AWS":["444455556666","arn:aws:iam::111122223333:user/alice"]}`, alice, allow},
-		{`{"AWS":["111122223333","arn:aws:iam::111122223333:user/alice"]}`, alice, iam.Outcome{Allow: true, Delegates: true}},
+		{`{"AWS":["444455556666","arn:aws:iam::111122223333:user/alice"]}`, alice, direct},
+		{`{"AWS":["111122223333","arn:aws:iam::111122223333:user/alice"]}`, alice, iam.Outcome{Direct: true, Allow: true, Delegates: true}},
 		{`{"AWS":"111122223333"}`, &iam.Principal{}, nothing},
 		{`{"AWS":"111122223333"}`, &iam.Principal{ARN: root.ARN, Partition: "aws"}, nothing},
 	} {
@@ -78,8 +78,8 @@ func TestPrincipalOfAResourcePolicy(t *testing.T) {
 func TestSEC_B02_MissingElements(t *testing.T) {
 	for _, members := range []string{
 		`"Principal":"*"`, `"Principal":"*","Action":"kms:*"`, `"Principal":"*","Resource":"*"`, `"Principal":"*","Action":[],"Resource":"*"`,
-		`"Principal":"*","Action":"kms:*","Resource":[]`, `"Principal":"*","Action":[],"Resource":[]`, `"Principal":"*","Action":null,"Resource":"*"`,
-		`"Principal":"*","Action":"kms:*","Resource":null`, `"Principal":"*","Action":"kms:*","Resource":""`, `"Action":"kms:*","Resource":"*"`,
+		`"Principal":"*","Action":"kms:*","Resource":[]`, `"Principal":"*","Action":[],"Resource":[]`,
+		`"Principal":"*","Action":"kms:*","Resource":""`, `"Action":"kms:*","Resource":"*"`,
 	} {
 		for _, effect := range []string{"Allow", "Deny"} {
 			p := mustParse(t, policy(`"Effect":"`+effect+`",`+members))
@@ -230,11 +230,8 @@ func TestIsRoot(t *testing.T) {
 		who  iam.Principal
 		want bool
 	}{
-		{*root, true}, {*alice, false}, {iam.Principal{}, false},
-		{iam.Principal{Partition: "aws", ARN: "arn:aws:iam:::root"}, false},
-		{iam.Principal{Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/root"}, false},
-		{iam.Principal{Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::444455556666:root"}, false},
-		{iam.Principal{Partition: "aws-cn", Account: "111122223333", ARN: "arn:aws:iam::111122223333:root"}, false},
+		{*root, true}, {*alice, false}, {iam.Principal{}, false}, {iam.Principal{Kind: iam.RootUser}, false},
+		{iam.Principal{Partition: "aws", Account: "111122223333", ARN: root.ARN}, false},
 	} {
 		if got := c.who.IsRoot(); got != c.want {
 			t.Errorf("%+v: %v", c.who, got)

@@ -98,7 +98,7 @@ func (d *Directory) CreateUser(ctx context.Context, u User, now time.Time) (Acce
 		return AccessKey{}, errors.New("identity: a user needs a 12-digit account and a name")
 	}
 	for _, text := range u.Policies {
-		policy, err := iam.Parse(text)
+		policy, err := parsePolicy(text)
 		if err != nil {
 			return AccessKey{}, fmt.Errorf("policy of user %s: %w", u.Name, err)
 		}
@@ -173,20 +173,32 @@ func (d *Directory) reload(ctx context.Context) error {
 
 func (d *Directory) principal(k *encodedAccessKey, u *encodedUser, id string) (*iam.Principal, error) {
 	p := &iam.Principal{
+		Kind: iam.User, Name: k.User,
 		Partition: d.partition, Account: k.Account, UniqueID: u.UniqueID, AccessKeyID: id,
 		ARN: "arn:" + d.partition + ":iam::" + k.Account + ":user/" + k.User,
 	}
 	if k.User == Root {
 		p.ARN = arn.AccountRoot(d.partition, k.Account)
+		p.Kind, p.Name = iam.RootUser, ""
 	}
 	for _, text := range u.Policies {
-		policy, err := iam.Parse(text)
+		policy, err := parsePolicy(text)
 		if err != nil {
 			return nil, fmt.Errorf("policy of user %s in account %s: %w", k.User, k.Account, err)
 		}
 		p.Policies = append(p.Policies, policy)
 	}
 	return p, nil
+}
+
+// parsePolicy takes only what can be evaluated without the request's context,
+// which nobody supplies yet.
+func parsePolicy(text string) (*iam.Policy, error) {
+	policy, err := iam.Parse(text)
+	if err == nil && policy.NeedsContext() {
+		return nil, fmt.Errorf("%w: Condition or a policy variable", iam.ErrUnsupported)
+	}
+	return policy, err
 }
 
 // Root is the name of the root user of every account.

@@ -81,6 +81,17 @@ func (c *cache[K, V]) replace(k K, v V) {
 	}
 }
 
+// alter changes a value that is here, after a commit that did.
+func (c *cache[K, V]) alter(k K, change func(V) V) {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	if v, ok := s.entries[k]; ok {
+		s.entries[k] = change(v)
+	}
+}
+
 // drop forgets what has just been deleted, or may have changed.
 func (c *cache[K, V]) drop(k K) {
 	s := c.shard(k)

@@ -18,9 +18,11 @@ import (
 type Change interface {
 	// add puts the change into the batch: its condition and its writes.
 	add(r *Ring, b *store.Batch) error
-	// forget drops what the caches hold of it. They must not be given the new value
-	// instead: a newer one may have been committed since, and forgotten already.
-	forget(r *Ring)
+	// forget drops what the caches hold of it, whether or not it was committed: after
+	// a failure it may have been all the same, and a conflict says that a cache
+	// was behind. They must not be given the new value instead: a newer one may have been
+	// committed since, and forgotten already.
+	forget(r *Ring, committed bool)
 }
 
 // PutKey makes Now the record of a key; Was is what it was read as, or nil for
@@ -62,7 +64,7 @@ func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) err
 	}
 	_, err := r.store.Commit(ctx, b)
 	for _, c := range changes {
-		c.forget(r) // after a failure too: it may have been applied, and a conflict says that a cache was behind
+		c.forget(r, err == nil)
 	}
 	if err != nil {
 		if _, lost := errors.AsType[*store.Conflict](err); lost {
@@ -122,7 +124,7 @@ func (c PutKey) reschedule(b *store.Batch) error {
 	return nil
 }
 
-func (c PutKey) forget(r *Ring) { r.forgetKey(placeOf(c.Now)) }
+func (c PutKey) forget(r *Ring, _ bool) { r.forgetKey(placeOf(c.Now)) }
 
 func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 	v, err := r.encodeMaterial(c.Key, c.ID, c.Material)
@@ -135,7 +137,7 @@ func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 	return nil
 }
 
-func (c PutMaterial) forget(r *Ring) { r.materials.drop(c.ID) }
+func (c PutMaterial) forget(r *Ring, _ bool) { r.materials.drop(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	content, err := encode(encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})
@@ -149,7 +151,7 @@ func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	return r.put(b, placeOfAlias(c.Now).aliasPath(), content, was)
 }
 
-func (c PutAlias) forget(r *Ring) { r.aliases.drop(placeOfAlias(c.Now)) }
+func (c PutAlias) forget(r *Ring, _ bool) { r.aliases.drop(placeOfAlias(c.Now)) }
 
 func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
 	path := placeOfAlias(c.Was).aliasPath()
@@ -158,7 +160,7 @@ func (c DeleteAlias) add(_ *Ring, b *store.Batch) error {
 	return nil
 }
 
-func (c DeleteAlias) forget(r *Ring) { r.aliases.drop(placeOfAlias(c.Was)) }
+func (c DeleteAlias) forget(r *Ring, _ bool) { r.aliases.drop(placeOfAlias(c.Was)) }
 
 func (r *Ring) forgetKey(at recordKey) {
 	if a, ok := addressOf(at); ok {

@@ -97,7 +97,7 @@ func find(t testing.TB, r *Ring, id string) *key.Record {
 
 func permit(t testing.TB, rec *key.Record) authz.Permit {
 	t.Helper()
-	rootUser := &iam.Principal{Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
+	rootUser := &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
 	p, err := authz.OnKey(rootUser, iam.NewAction("kms:Decrypt"), rec)
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func TestWhatIsNotUnderstoodDenies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rootUser := &iam.Principal{Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
+	rootUser := &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
 	if _, err := authz.OnKey(rootUser, iam.NewAction("kms:Decrypt"), got); !fault.Is(err, authz.AccessDenied) {
 		t.Errorf("a policy that cannot be read allowed: %v", err)
 	}

@@ -16,24 +16,26 @@ import (
 // neither read, made up, nor used on another list. docs/spec/marker.md.
 const markerVersion = 1
 
-type markerBox struct{ aead cipher.AEAD }
+// A box keeps what we hand out and get back, such as markers, from being read or
+// made up.
+type box struct{ aead cipher.AEAD }
 
-func newMarkerBox(s *seal.Sealer) (*markerBox, error) {
-	k, err := s.Derive("pagination marker v1")
+func newBox(s *seal.Sealer, purpose string) (*box, error) {
+	k, err := s.Derive(purpose)
 	if err != nil {
 		return nil, err
 	}
 	block, err := aes.NewCipher(k.Expose())
 	if err != nil {
-		return nil, fmt.Errorf("keyring: markers: %w", err)
+		return nil, fmt.Errorf("keyring: %s: %w", purpose, err)
 	}
-	// Markers are made at most once a list call; 2^32 of them under one root key,
-	// the bound for random nonces, are out of reach.
+	// One is made in a call at most; 2^32 of them under one root key, the bound for
+	// random nonces, are out of reach.
 	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		return nil, fmt.Errorf("keyring: markers: %w", err)
+		return nil, fmt.Errorf("keyring: %s: %w", purpose, err)
 	}
-	return &markerBox{aead}, nil
+	return &box{aead}, nil
 }
 
 // SealMarker makes the marker after which list goes on; list names the

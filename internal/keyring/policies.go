@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"weak"
@@ -25,7 +26,17 @@ func (p *policies) parse(text string) (*iam.Policy, error) {
 	if known != nil && len(known.Statements) > 0 {
 		return known, nil
 	}
-	return iam.Parse(text)
+	return parsePolicy(text)
+}
+
+// parsePolicy takes only what can be evaluated without the request's context,
+// which nobody supplies yet.
+func parsePolicy(text string) (*iam.Policy, error) {
+	policy, err := iam.Parse(text)
+	if err == nil && policy.NeedsContext() {
+		return nil, fmt.Errorf("%w: Condition or a policy variable", iam.ErrUnsupported)
+	}
+	return policy, err
 }
 
 // compiled returns the policy of a stored text. A stored text that does not
@@ -37,7 +48,7 @@ func (p *policies) compiled(text string) *iam.Policy {
 	if known := p.byText[text].Value(); known != nil {
 		return known
 	}
-	policy, err := iam.Parse(text)
+	policy, err := parsePolicy(text)
 	if err != nil {
 		policy = &iam.Policy{Source: text}
 	}

@@ -23,6 +23,7 @@ import (
 	"trent/internal/authz"
 	"trent/internal/crypt"
 	"trent/internal/fault"
+	"trent/internal/grant"
 	"trent/internal/iam"
 	"trent/internal/key"
 	"trent/internal/seal"
@@ -44,12 +45,16 @@ type Ring struct {
 	seal      *seal.Sealer
 	partition string
 	cluster   crypt.ClusterID // to which ciphertexts are bound
-	markers   *markerBox
+	markers   *box
+	tokens    *box // grant tokens
 	policies  *policies
 
 	records   *cache[address, compactKey]
 	aliases   *cache[recordKey, *key.Alias]
 	materials *cache[crypt.MaterialID, compactMaterial]
+
+	grants      *cache[granteeKey, []*grant.Grant] // all of one grantee on one key; most have none
+	grantCounts *cache[address, int]
 }
 
 // recordKey addresses a key by its id, or an alias by its name.
@@ -66,15 +71,22 @@ type Where struct{ Account, Region string }
 
 // New makes a ring over a store that s unseals.
 func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
-	markers, err := newMarkerBox(s)
+	markers, err := newBox(s, "pagination marker v1")
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := newBox(s, "grant token v1")
 	if err != nil {
 		return nil, err
 	}
 	return &Ring{
-		store: st, seal: s, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, policies: newPolicies(),
+		store: st, seal: s, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, tokens: tokens, policies: newPolicies(),
 		records:   newCache[address, compactKey](o.CacheKeys, address.shared),
 		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys, recordKey.own),
 		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, func(id crypt.MaterialID) crypt.MaterialID { return id }),
+
+		grants:      newCache[granteeKey, []*grant.Grant](o.CacheKeys, granteeKey.own),
+		grantCounts: newCache[address, int](o.CacheKeys/16, address.shared),
 	}, nil
 }
 

@@ -97,6 +97,9 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	if !rec.Gone(now) {
 		return ErrLostRace
 	}
+	if err := r.deleteGrants(ctx, at); err != nil {
+		return err
+	}
 	b := store.Batch{
 		If:     []store.Condition{{Path: path, Rev: store.Rev(rec.Rev)}},
 		Delete: []string{path, duePath(rec)},

@@ -117,9 +117,9 @@ func (c caller) Authenticate(_ context.Context, _ []byte, now time.Time) (pipeli
 const account, foreign = "111122223333", "444455556666"
 
 func user(account, name string, policies ...string) caller {
-	p := &iam.Principal{Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":user/" + name, UniqueID: "AIDA" + name}
+	p := &iam.Principal{Kind: iam.User, Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":user/" + name, UniqueID: "AIDA" + name}
 	if name == "root" {
-		p.ARN = "arn:aws:iam::" + account + ":root"
+		p.Kind, p.ARN = iam.RootUser, "arn:aws:iam::"+account+":root"
 	}
 	for _, text := range policies {
 		policy, err := iam.Parse(text)
