@@ -29,7 +29,8 @@ func Bind(text string, resolve func(arn string) (id string, ok bool)) (string, e
 			return value, nil
 		}
 		id, found := resolve(value)
-		if bound, _ := compileUniqueID(id); !found || bound.form != idOf(p.form) {
+		bound, isID := compileUniqueID(id)
+		if !found || !isID || bound.form != idOf(p.form) {
 			return "", ErrInvalidPrincipal
 		}
 		return id, nil
