@@ -22,6 +22,11 @@ func (h has) Value(k iam.Key) iam.Value {
 	return iam.Value{}
 }
 
+// fixed is a Context that costs little.
+type fixed map[iam.Key]iam.Value
+
+func (f fixed) Value(k iam.Key) iam.Value { return f[k] }
+
 // under says how a Condition comes out: "true", "false", or "error" where it
 // cannot be told, so that an Allow fails and a Deny matches.
 func under(t testing.TB, condition string, context iam.Context) string {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"trent/internal/iam"
 )
 
@@ -206,4 +208,14 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// quoted is a string as JSON has it.
+func quoted(t testing.TB, s string) string {
+	t.Helper()
+	b, err := jsontext.AppendQuote(nil, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

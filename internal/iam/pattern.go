@@ -111,6 +111,9 @@ func (p *pattern) match(e *evaluation, s string, missing verdict) verdict {
 	if p.plain {
 		return verdictOf(p.text == s)
 	}
+	if !e.spend(wildcardSteps) {
+		return unsure
+	}
 	text, v := p.expand(e, missing)
 	if v != yes {
 		return v
@@ -144,6 +147,9 @@ func (p *pattern) expand(e *evaluation, missing verdict) (string, verdict) {
 		value, v := p.variables[i].resolve(e, missing)
 		if v != yes {
 			return "", v
+		}
+		if !e.spend(variableSteps + len(value)/stepBytes) {
+			return "", unsure
 		}
 		out.WriteString(before)
 		out.WriteString(value)
