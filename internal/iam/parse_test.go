@@ -2,6 +2,7 @@ package iam_test
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -178,13 +179,17 @@ func TestRefusalIsDeterministic(t *testing.T) {
 }
 
 // FuzzParse: no text makes the parser panic; what it takes is not over the size,
-// is the same when parsed again, and allows nothing to nobody.
+// is the same when parsed again, is evaluated, explained and looked over
+// without a panic, and allows nothing to nobody.
 func FuzzParse(f *testing.F) {
 	f.Add(policy(allowAll))
 	f.Add(policy(`"Effect":"Deny","Principal":{"AWS":["111122223333","arn:aws:iam::111122223333:user/a"]},"Action":["kms:*"],"Resource":["*"]`))
 	f.Add(`{"Statement":{"Effect":"Allow"}}`)
 	f.Add(strings.Repeat("[", 100))
 	f.Add(policy(`"Sid":"\ud83d\ude00",` + allowAll))
+	f.Add(policy(`"Condition":{"ForAnyValue:StringLikeIfExists":{"aws:TagKeys":["a?*${aws:username, 'x'}${*}",1,true]},"DateLessThan":{"aws:CurrentTime":"2026-01-01T00:00:00.5+01:00"},"IpAddress":{"aws:SourceIp":"::/0"}},` + allowAll))
+	f.Add(policy(`"Effect":"Allow","NotPrincipal":{"Federated":"a.b"},"NotAction":"kms:?*","NotResource":"a:b:c:d:e:${aws:username}","Condition":{"ArnLike":{"aws:SourceArn":"*:*:*:*:*:*"},"Null":{"a:b":false},"BinaryEquals":{"a:b/c":"YQ=="}}`))
+	values := fixed{{Name: "aws:tagkeys"}: iam.Texts([]string{"a", ""}), {Name: "aws:username"}: iam.Text("*"), {Name: "aws:sourceip"}: iam.Text("::1"), {Name: "aws:currenttime"}: iam.Number(1), {Name: "a:b"}: iam.Text("\xff")}
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := iam.Parse(text)
 		if err != nil {
@@ -197,14 +202,26 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("taken")
 		}
 		again, err := iam.Parse(p.Source)
-		if err != nil || len(again.Statements) != len(p.Statements) {
+		if err != nil || !reflect.DeepEqual(p, again) {
 			t.Fatalf("not again: %v", err)
 		}
-		someone := &iam.Principal{Kind: iam.User, Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/a"}
-		for _, who := range []*iam.Principal{someone, {}} {
-			r := &iam.Request{Principal: who, Action: iam.NewAction("kms:Encrypt"), Resource: "arn:aws:kms:us-east-1:111122223333:key/1"}
-			if p.EvaluateResource(r) != again.EvaluateResource(r) || p.EvaluateIdentity(r) != again.EvaluateIdentity(r) {
-				t.Fatal("two readings of one document")
+		for _, who := range []*iam.Principal{alice, session("build"), {}} {
+			r := &iam.Request{Principal: who, Action: iam.NewAction("kms:Encrypt"), Resource: keyARN, Context: values}
+			for _, kind := range []iam.PolicyKind{iam.KeyPolicy, iam.IdentityPolicy, iam.TrustPolicy} {
+				o := evaluate(p, r, kind)
+				if who.Kind == iam.Nobody && (o.Allow || o.Direct || o.Delegates) || o.Direct && !o.Allow {
+					t.Fatalf("kind %d: %+v", kind, o)
+				}
+				p.Explain(r, kind)
+				iam.Lint(p, kind)
+				if err := iam.Check(p, kind); err != nil && !errors.Is(err, iam.ErrMalformed) {
+					t.Fatal(err)
+				}
+			}
+			without := *r
+			without.Context = nil
+			if !p.NeedsContext() && p.EvaluateResource(r) != p.EvaluateResource(&without) {
+				t.Fatal("the context matters")
 			}
 		}
 	})

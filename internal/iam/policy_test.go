@@ -1,7 +1,6 @@
 package iam_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -236,32 +235,5 @@ func TestIsRoot(t *testing.T) {
 		if got := c.who.IsRoot(); got != c.want {
 			t.Errorf("%+v: %v", c.who, got)
 		}
-	}
-}
-
-func BenchmarkParse(b *testing.B) {
-	text := policy(`"Sid":"x","Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:root","444455556666"]},"Action":["kms:Encrypt","kms:Decrypt","kms:GenerateDataKey*"],"Resource":"*"`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := iam.Parse(text); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkEvaluateResource(b *testing.B) {
-	for _, n := range []int{1, 100} {
-		var statements []string
-		for i := range n {
-			statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/u%d"},"Action":["kms:Describe*","kms:Encrypt"],"Resource":"*"}`, i))
-		}
-		p := mustParse(b, `{"Statement":[`+strings.Join(statements, ",")+`]}`)
-		r := ask(alice, "kms:Encrypt", keyARN)
-		b.Run(fmt.Sprint(n, " statements"), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				p.EvaluateResource(r)
-			}
-		})
 	}
 }
