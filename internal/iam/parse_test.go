@@ -134,6 +134,7 @@ func TestSEC_B01_ParseRefuses(t *testing.T) {
 		{"a variable with a default that does not end", resource("${aws:username, 'x}")},
 		{"a variable with something behind the default", resource("${aws:username, 'x'y}")},
 		{"a variable before the fifth colon", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"arn:aws:kms:${aws:RequestedRegion}:111122223333:key/*"`)},
+		{"a variable for the account", policy(`"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"arn:aws:kms:us-east-1:${aws:PrincipalAccount}:key/*"`)},
 		{"a variable for all", policy(`"Effect":"Deny","Principal":"*","Action":"kms:*","NotResource":"${aws:username}"`)},
 
 		{"over the size", strings.Repeat(" ", iam.MaxPolicySize+1-len(policy(allowAll))) + policy(allowAll)},

@@ -281,7 +281,7 @@ type patterns struct {
 }
 
 // match says whether s is among what the element lists or, of the Not forms,
-// is not. A variable without a value makes a pattern of Resource match
+// is not; an element that is absent lists nothing. A variable without a value makes a pattern of Resource match
 // nothing; in NotResource that would match everything else, and is unsure.
 func (ps *patterns) match(e *evaluation, s string) verdict {
 	missing := no
@@ -294,10 +294,7 @@ func (ps *patterns) match(e *evaluation, s string) verdict {
 			break
 		}
 	}
-	switch {
-	case !ps.present:
-		return no
-	case ps.negated:
+	if ps.negated {
 		return listed.not()
 	}
 	return listed

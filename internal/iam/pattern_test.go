@@ -22,7 +22,7 @@ const aliasPrefix = "arn:aws:kms:us-east-1:111122223333:alias/"
 // A variable is replaced by its value, and whatever is in the value is literal.
 func TestSEC_B04_VariablesAreLiterals(t *testing.T) {
 	context := has{"aws:username": iam.Text("alice"), "aws:userid": iam.Text("*"), "aws:PrincipalTag/Team": iam.Text("a?c"), "aws:PrincipalTag/evil": iam.Text("${aws:username}"), "aws:PrincipalTag/none": iam.Text(""),
-		"aws:TagKeys": iam.Texts([]string{"a", "b"}), "kms:GrantOperations": iam.Texts([]string{"Decrypt"}), "aws:UserAgent": iam.Text("\xfe\xff\xfd"), "aws:SecureTransport": iam.Flag(true)}
+		"aws:TagKeys": iam.Texts([]string{"a", "b"}), "kms:GrantOperations": iam.Texts([]string{"Decrypt"}), "aws:UserAgent": iam.Text("\xfe"), "aws:SecureTransport": iam.Flag(true)}
 	for _, c := range []struct {
 		pattern, alias string
 		want           bool
