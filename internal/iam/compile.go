@@ -69,7 +69,7 @@ func compileStatement(raw *jsonStatement, variables bool) (Statement, error) {
 	case "Deny":
 		s.Effect = Deny
 	default:
-		return s, errors.New("Effect must be Allow or Deny")
+		return s, errors.New("the Effect must be Allow or Deny")
 	}
 	var err error
 	if s.principal, err = compilePrincipals(raw.Principal, raw.NotPrincipal); err != nil {
@@ -152,24 +152,24 @@ func compileConditions(raw jsonObject, variables bool) ([]condition, error) {
 	for _, o := range raw {
 		op, ok := parseOperator(o.name)
 		if !ok {
-			return nil, errors.New("Condition: unknown operator")
+			return nil, errors.New("the Condition has an unknown operator")
 		}
 		if len(o.value) == 0 {
-			return nil, fmt.Errorf("Condition: %s has no key", o.name)
+			return nil, fmt.Errorf("the Condition %s has no key", o.name)
 		}
 		seen := make(map[Key]bool)
 		for _, k := range o.value {
 			c := condition{op: op, name: o.name, keyName: k.name, written: k.value}
 			if c.key, ok = NewKey(k.name); !ok {
-				return nil, fmt.Errorf("Condition: %s: a key must have the form service:key", o.name)
+				return nil, fmt.Errorf("the Condition %s has a key without the form service:key", o.name)
 			}
 			if seen[c.key] {
-				return nil, fmt.Errorf("Condition: %s: a key is there twice (keys have no case)", o.name)
+				return nil, fmt.Errorf("the Condition %s has a key twice (keys have no case)", o.name)
 			}
 			seen[c.key] = true
 			for _, value := range k.value {
 				if err := c.compile(value, variables); err != nil {
-					return nil, fmt.Errorf("Condition: %s: a value is wrong: %w", o.name, err)
+					return nil, fmt.Errorf("the Condition %s has a wrong value: %w", o.name, err)
 				}
 			}
 			out = append(out, c)

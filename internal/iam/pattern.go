@@ -70,7 +70,7 @@ func compilePattern(written string, d dialect) (pattern, error) {
 		i++
 	}
 	p := pattern{text: text.String(), variables: vars}
-	p.plain = vars == nil && strings.IndexAny(p.text, anyRun) < 0 && strings.IndexByte(p.text, anyChar) < 0
+	p.plain = vars == nil && !strings.Contains(p.text, anyRun) && strings.IndexByte(p.text, anyChar) < 0
 	return p, nil
 }
 
