@@ -24,15 +24,15 @@ func Parse(text string) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrMalformed, where(err))
 	}
-	if doc.Version != "" && doc.Version != "2012-10-17" && doc.Version != "2008-10-17" {
+	if doc.Version.present && doc.Version.value != "2012-10-17" && doc.Version.value != "2008-10-17" {
 		return nil, fmt.Errorf("%w: Version must be 2012-10-17 or 2008-10-17", ErrMalformed)
 	}
 	if len(doc.Statement) == 0 {
 		return nil, fmt.Errorf("%w: no Statement", ErrMalformed)
 	}
-	p := &Policy{Source: text, Version: string(doc.Version), ID: string(doc.ID), Statements: make([]Statement, len(doc.Statement))}
+	p := &Policy{Source: text, Version: string(doc.Version.value), ID: string(doc.ID), Statements: make([]Statement, len(doc.Statement))}
 	for i := range doc.Statement {
-		if p.Statements[i], err = compileStatement(&doc.Statement[i], doc.Version == "2012-10-17"); err != nil {
+		if p.Statements[i], err = compileStatement(&doc.Statement[i], doc.Version.value == "2012-10-17"); err != nil {
 			return nil, inStatement(i, err)
 		}
 	}
@@ -95,7 +95,7 @@ func compilePatterns(name string, is, not optional[jsonStrings], compile func(st
 	case is.present && not.present:
 		return out, fmt.Errorf("%s and Not%s exclude each other", name, name)
 	case not.present && len(not.value) == 0:
-		return out, fmt.Errorf("Not%s has an empty list, which would be everything", name)
+		return out, fmt.Errorf("an empty list in Not%s would be everything", name)
 	case not.present:
 		is, name = not, "Not"+name
 	}

@@ -27,6 +27,10 @@ const (
 	wildcardSteps = 8  // of a comparison with wildcards
 	variableSteps = 32 // of a variable
 	stepBytes     = 4  // of its value, to a step more
+
+	// maxExpanded bounds a pattern with its variables' values, in bytes. Nothing
+	// that a request has is as long.
+	maxExpanded = 16 << 10
 )
 
 // An evaluation is one question put to one policy.

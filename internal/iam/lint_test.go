@@ -132,6 +132,7 @@ func TestLint(t *testing.T) {
 		{under("Allow", `{"StringEqualsIgnoreCase":{"kms:RecipientAttestation:ImageSha384":"abc","kms:RecipientAttestation:PCR31":"abc","kms:RecipientAttestation:NitroTPMPCR23":"abc"}}`), iam.KeyPolicy, ""},
 		{under("Allow", `{"StringEqualsIgnoreCaseIfExists":{"kms:RecipientAttestation:PCR0":"abc"}}`), iam.KeyPolicy, "attestation-optional"},
 		{under("Allow", `{"StringNotEquals":{"kms:RecipientAttestation:PCR0":"abc"}}`), iam.KeyPolicy, "attestation-optional"},
+		{under("Allow", `{"ForAnyValue:StringNotEquals":{"kms:RecipientAttestation:PCR0":"abc"}}`), iam.KeyPolicy, "attestation-optional set-operator"},
 		{under("Allow", `{"Null":{"kms:RecipientAttestation:PCR0":"true"}}`), iam.KeyPolicy, "attestation-optional"},
 		{under("Allow", `{"Null":{"kms:RecipientAttestation:PCR0":"false"}}`), iam.KeyPolicy, ""},
 		{under("Deny", `{"StringNotEquals":{"kms:RecipientAttestation:PCR0":"abc"}}`), iam.KeyPolicy, ""},

@@ -73,6 +73,7 @@ func TestSEC_B01_ParseRefuses(t *testing.T) {
 		{"a comma too many", policy(allowAll + ",")},
 
 		{"another version", strings.Replace(policy(allowAll), "2012-10-17", "2012-10-18", 1)},
+		{"no version's name", strings.Replace(policy(allowAll), "2012-10-17", "", 1)},
 		{"version as a number", strings.Replace(policy(allowAll), `"2012-10-17"`, "2012", 1)},
 		{"no statement", `{"Version":"2012-10-17"}`},
 		{"an empty list of statements", `{"Statement":[]}`},

@@ -148,6 +148,10 @@ func (p *pattern) expand(e *evaluation, missing verdict) (string, verdict) {
 		if v != yes {
 			return "", v
 		}
+		if out.Len()+len(value) > maxExpanded {
+			e.note("a pattern is too long with the values of its variables")
+			return "", unsure
+		}
 		if !e.spend(variableSteps + len(value)/stepBytes) {
 			return "", unsure
 		}

@@ -217,12 +217,13 @@ func TestSEC_B04_WorstPolicies(t *testing.T) {
 		"many values, many stars":         {like(list("*c*", 4500)), iam.Texts(values)},
 		"many values, many variables":     {like(list("${aws:userid}", 2000)), iam.Texts(values)},
 		"a value put in many times":       {like(`"` + strings.Repeat("${aws:username}", 2000) + `"`), iam.Text(long)},
+		"a value put in many patterns":    {like(list("${aws:username}x", 1500)), iam.Text(long)},
 		"many values, many numbers":       {strings.Replace(like(list("1", 7000)), "StringLike", "NumericEquals", 1), iam.Texts(strings.Split(strings.Repeat("2,", 4000)+"2", ","))},
 	} {
 		p := mustParse(t, c.text)
 		r := &iam.Request{Principal: alice, Action: iam.NewAction("kms:Decrypt"), Resource: keyARN, Context: fixed{{Name: "aws:tagkeys"}: c.had, {Name: "aws:username"}: iam.Text(long), {Name: "aws:userid"}: iam.Text("u")}}
 		best := time.Hour
-		for range 5 {
+		for range 20 { // the best of some: a busy machine is not the policy's fault
 			start := time.Now()
 			o := p.EvaluateIdentity(r)
 			best = min(best, time.Since(start))

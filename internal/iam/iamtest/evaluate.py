@@ -107,8 +107,8 @@ def parse(text):
     for name in ("Version", "Id"):
         if name in doc:
             plain_string(doc[name])
-    version = doc.get("Version", "")
-    if version not in ("", "2008-10-17", "2012-10-17"):
+    version = doc.get("Version", "2008-10-17")
+    if version not in ("2008-10-17", "2012-10-17"):
         raise Malformed("Version")
     statements = doc.get("Statement")
     if type(statements) is dict:
