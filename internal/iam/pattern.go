@@ -119,7 +119,7 @@ func (p *pattern) match(e *evaluation, s string, missing verdict) verdict {
 		return v
 	}
 	is := e.glob(text, s)
-	if !e.spend(0) {
+	if !e.spend(0) { // glob may have run out of them
 		return unsure
 	}
 	return verdictOf(is)
