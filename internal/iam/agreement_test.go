@@ -34,13 +34,8 @@ func TestSEC_B01_AgreesWithSecondEvaluator(t *testing.T) {
 			t.Logf("the seed was TRENT_POLICY_SEED=%d", seed)
 		}
 	}()
-	naive, r := iamtest.Start(t), rand.New(rand.NewPCG(seed, 0))
-	start, differing, seen := time.Now(), 0, map[string]int{}
-	for done := 0; done < count && differing < 5; {
-		cases := make([]*iamtest.Case, min(2_000, count-done))
-		for i := range cases {
-			cases[i] = iamtest.Generate(r)
-		}
+	naive, start, differing, seen := iamtest.Start(t), time.Now(), 0, map[string]int{}
+	for cases := range draw(seed, count) {
 		for i, want := range naive.Ask(t, cases) {
 			if got := answer(cases[i], seen); !same(got, want) && differing < 5 {
 				differing++
@@ -49,7 +44,6 @@ func TestSEC_B01_AgreesWithSecondEvaluator(t *testing.T) {
 			}
 			seen["decision "+want.Decision]++
 		}
-		done += len(cases)
 	}
 	t.Logf("%d cases in %v: %v", count, time.Since(start).Round(time.Second), seen)
 	// Cases that nothing comes of prove nothing.
@@ -58,6 +52,24 @@ func TestSEC_B01_AgreesWithSecondEvaluator(t *testing.T) {
 			t.Errorf("%q came out of %d cases of %d only", kind, seen[kind], count)
 		}
 	}
+}
+
+// draw makes cases in batches, one batch ahead of whoever takes them.
+func draw(seed uint64, count int) <-chan []*iamtest.Case {
+	batches := make(chan []*iamtest.Case, 1)
+	go func() {
+		defer close(batches)
+		r := rand.New(rand.NewPCG(seed, 0))
+		for done := 0; done < count; {
+			cases := make([]*iamtest.Case, min(1_000, count-done))
+			for i := range cases {
+				cases[i] = iamtest.Generate(r)
+			}
+			batches <- cases
+			done += len(cases)
+		}
+	}()
+	return batches
 }
 
 // answer is what this package says of a case, as the second evaluator puts it.

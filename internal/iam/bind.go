@@ -29,7 +29,8 @@ func Bind(text string, resolve func(arn string) (id string, ok bool)) (string, e
 			return value, nil
 		}
 		id, found := resolve(value)
-		if bound, _ := compileUniqueID(id); !found || bound.form != idOf(p.form) {
+		bound, isID := compileUniqueID(id)
+		if !found || !isID || bound.form != idOf(p.form) {
 			return "", ErrInvalidPrincipal
 		}
 		return id, nil
@@ -115,11 +116,9 @@ func rewriteQuoted(out []byte, quoted jsontext.Value, rewrite func(string) (stri
 }
 
 // namesPrincipal reports whether the string just read is at
-// /Statement[/i]/[Not]Principal/AWS[/j], and not the name of a member.
+// /Statement[/i]/[Not]Principal/AWS[/j]. The member's name itself, AWS, is
+// there too, and is no ARN.
 func namesPrincipal(d *jsontext.Decoder) bool {
-	if kind, length := d.StackIndex(d.StackDepth()); kind == '{' && length%2 == 1 {
-		return false
-	}
 	rest, ok := strings.CutPrefix(string(d.StackPointer()), "/Statement/")
 	if first, behind, _ := strings.Cut(rest, "/"); allDigits(first) {
 		rest = behind

@@ -24,15 +24,15 @@ func Parse(text string) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", ErrMalformed, where(err))
 	}
-	if doc.Version != "" && doc.Version != "2012-10-17" && doc.Version != "2008-10-17" {
+	if doc.Version.present && doc.Version.value != "2012-10-17" && doc.Version.value != "2008-10-17" {
 		return nil, fmt.Errorf("%w: Version must be 2012-10-17 or 2008-10-17", ErrMalformed)
 	}
 	if len(doc.Statement) == 0 {
 		return nil, fmt.Errorf("%w: no Statement", ErrMalformed)
 	}
-	p := &Policy{Source: text, Version: string(doc.Version), ID: string(doc.ID), Statements: make([]Statement, len(doc.Statement))}
+	p := &Policy{Source: text, Version: string(doc.Version.value), ID: string(doc.ID), Statements: make([]Statement, len(doc.Statement))}
 	for i := range doc.Statement {
-		if p.Statements[i], err = compileStatement(&doc.Statement[i], doc.Version == "2012-10-17"); err != nil {
+		if p.Statements[i], err = compileStatement(&doc.Statement[i], doc.Version.value == "2012-10-17"); err != nil {
 			return nil, inStatement(i, err)
 		}
 	}
@@ -69,7 +69,7 @@ func compileStatement(raw *jsonStatement, variables bool) (Statement, error) {
 	case "Deny":
 		s.Effect = Deny
 	default:
-		return s, errors.New("Effect must be Allow or Deny")
+		return s, errors.New("the Effect must be Allow or Deny")
 	}
 	var err error
 	if s.principal, err = compilePrincipals(raw.Principal, raw.NotPrincipal); err != nil {
@@ -95,7 +95,7 @@ func compilePatterns(name string, is, not optional[jsonStrings], compile func(st
 	case is.present && not.present:
 		return out, fmt.Errorf("%s and Not%s exclude each other", name, name)
 	case not.present && len(not.value) == 0:
-		return out, fmt.Errorf("Not%s has an empty list, which would be everything", name)
+		return out, fmt.Errorf("an empty list in Not%s would be everything", name)
 	case not.present:
 		is, name = not, "Not"+name
 	}
@@ -152,24 +152,24 @@ func compileConditions(raw jsonObject, variables bool) ([]condition, error) {
 	for _, o := range raw {
 		op, ok := parseOperator(o.name)
 		if !ok {
-			return nil, errors.New("Condition: unknown operator")
+			return nil, errors.New("the Condition has an unknown operator")
 		}
 		if len(o.value) == 0 {
-			return nil, fmt.Errorf("Condition: %s has no key", o.name)
+			return nil, fmt.Errorf("the Condition %s has no key", o.name)
 		}
 		seen := make(map[Key]bool)
 		for _, k := range o.value {
 			c := condition{op: op, name: o.name, keyName: k.name, written: k.value}
 			if c.key, ok = NewKey(k.name); !ok {
-				return nil, fmt.Errorf("Condition: %s: a key must have the form service:key", o.name)
+				return nil, fmt.Errorf("the Condition %s has a key without the form service:key", o.name)
 			}
 			if seen[c.key] {
-				return nil, fmt.Errorf("Condition: %s: a key is there twice (keys have no case)", o.name)
+				return nil, fmt.Errorf("the Condition %s has a key twice (keys have no case)", o.name)
 			}
 			seen[c.key] = true
 			for _, value := range k.value {
 				if err := c.compile(value, variables); err != nil {
-					return nil, fmt.Errorf("Condition: %s: a value is wrong: %w", o.name, err)
+					return nil, fmt.Errorf("the Condition %s has a wrong value: %w", o.name, err)
 				}
 			}
 			out = append(out, c)

@@ -14,9 +14,9 @@ const maxDepth = 16
 // duplicates, unknown members, null and invalid UTF-8 are refused by the
 // decoder.
 type document struct {
-	Version   jsonString     `json:"Version"`
-	ID        jsonString     `json:"Id"`
-	Statement jsonStatements `json:"Statement"`
+	Version   optional[jsonString] `json:"Version"`
+	ID        jsonString           `json:"Id"`
+	Statement jsonStatements       `json:"Statement"`
 }
 
 type jsonStatement struct {

@@ -19,10 +19,19 @@ func verdictOf(b bool) verdict {
 	return no
 }
 
-// maxSteps bounds the work of one evaluation, in comparisons: about a
-// millisecond. What is left over then is unsure. A policy that somebody means
-// takes some hundreds.
-const maxSteps = 1 << 18
+// The work of one evaluation is bounded. A step is a comparison of two plain
+// values, some nanoseconds; all together are under a millisecond. What is left
+// over then is unsure. A policy that somebody means takes some hundreds.
+const (
+	maxSteps      = 1 << 17
+	wildcardSteps = 8  // of a comparison with wildcards
+	variableSteps = 32 // of a variable
+	stepBytes     = 4  // of its value, to a step more
+
+	// maxExpanded bounds a pattern with its variables' values, in bytes. Nothing
+	// that a request has is as long.
+	maxExpanded = 16 << 10
+)
 
 // An evaluation is one question put to one policy.
 type evaluation struct {

@@ -153,8 +153,8 @@ func (l *linter) condition(c *condition) {
 	if len(c.written) == 0 {
 		l.find("no-values", c.name+" on "+c.keyName+" has an empty list of values: nothing is equal to any of them, and everything unequal. Give values, or remove the condition.")
 	}
-	if l.allows() && c.key.Name == recipientAttestation && c.trueIfAbsent() {
-		l.find("attestation-optional", c.name+" on "+c.keyName+" is also true for a request without an attestation document. To require one, write StringEqualsIgnoreCase with the measurements that you trust.")
+	if l.allows() && c.key.Name == recipientAttestation && (c.trueIfAbsent() || c.op.negated || c.op.exists) {
+		l.find("attestation-optional", c.name+" on "+c.keyName+" is also true for a request without an attestation document, or with one of any other measurement. Write StringEqualsIgnoreCase with the measurements that you trust.")
 	}
 	if l.allows() && c.op.set == allValues && !l.guarded(c.key) {
 		l.find("for-all-values", c.name+` is also true where `+c.keyName+` is absent. Add "Null": {"`+c.keyName+`": "false"} to the same Condition, or use ForAnyValue.`)

@@ -70,7 +70,7 @@ func compilePattern(written string, d dialect) (pattern, error) {
 		i++
 	}
 	p := pattern{text: text.String(), variables: vars}
-	p.plain = vars == nil && strings.IndexAny(p.text, anyRun) < 0 && strings.IndexByte(p.text, anyChar) < 0
+	p.plain = vars == nil && !strings.Contains(p.text, anyRun) && strings.IndexByte(p.text, anyChar) < 0
 	return p, nil
 }
 
@@ -111,12 +111,15 @@ func (p *pattern) match(e *evaluation, s string, missing verdict) verdict {
 	if p.plain {
 		return verdictOf(p.text == s)
 	}
+	if !e.spend(wildcardSteps) {
+		return unsure
+	}
 	text, v := p.expand(e, missing)
 	if v != yes {
 		return v
 	}
 	is := e.glob(text, s)
-	if !e.spend(0) {
+	if !e.spend(0) { // glob may have run out of them
 		return unsure
 	}
 	return verdictOf(is)
@@ -144,6 +147,13 @@ func (p *pattern) expand(e *evaluation, missing verdict) (string, verdict) {
 		value, v := p.variables[i].resolve(e, missing)
 		if v != yes {
 			return "", v
+		}
+		if out.Len()+len(value) > maxExpanded {
+			e.note("a pattern is too long with the values of its variables")
+			return "", unsure
+		}
+		if !e.spend(variableSteps + len(value)/stepBytes) {
+			return "", unsure
 		}
 		out.WriteString(before)
 		out.WriteString(value)
@@ -275,7 +285,7 @@ type patterns struct {
 }
 
 // match says whether s is among what the element lists or, of the Not forms,
-// is not. A variable without a value makes a pattern of Resource match
+// is not; an element that is absent lists nothing. A variable without a value makes a pattern of Resource match
 // nothing; in NotResource that would match everything else, and is unsure.
 func (ps *patterns) match(e *evaluation, s string) verdict {
 	missing := no
@@ -288,10 +298,7 @@ func (ps *patterns) match(e *evaluation, s string) verdict {
 			break
 		}
 	}
-	switch {
-	case !ps.present:
-		return no
-	case ps.negated:
+	if ps.negated {
 		return listed.not()
 	}
 	return listed

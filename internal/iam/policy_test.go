@@ -1,7 +1,6 @@
 package iam_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -239,29 +238,18 @@ func TestIsRoot(t *testing.T) {
 	}
 }
 
-func BenchmarkParse(b *testing.B) {
-	text := policy(`"Sid":"x","Effect":"Allow","Principal":{"AWS":["arn:aws:iam::111122223333:root","444455556666"]},"Action":["kms:Encrypt","kms:Decrypt","kms:GenerateDataKey*"],"Resource":"*"`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := iam.Parse(text); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkEvaluateResource(b *testing.B) {
-	for _, n := range []int{1, 100} {
-		var statements []string
-		for i := range n {
-			statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/u%d"},"Action":["kms:Describe*","kms:Encrypt"],"Resource":"*"}`, i))
-		}
-		p := mustParse(b, `{"Statement":[`+strings.Join(statements, ",")+`]}`)
-		r := ask(alice, "kms:Encrypt", keyARN)
-		b.Run(fmt.Sprint(n, " statements"), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				p.EvaluateResource(r)
+// Where no Context is to be had, a policy that would ask for one must not be
+// stored.
+func TestNeedsContext(t *testing.T) {
+	for members, want := range map[string]bool{
+		`"Action":"kms:*","Resource":"*"`: false, `"NotAction":"kms:*","NotResource":"*"`: false, `"Action":"kms:*","Resource":"*","Condition":{}`: false, `"Action":"kms:*","Resource":"arn:aws:kms:::alias/${*}"`: false,
+		`"Action":"kms:*","Resource":"*","Condition":{"Null":{"aws:username":true}}`: true, `"Action":"kms:*","Resource":["*","arn:aws:kms:::alias/${aws:username}"]`: true,
+		`"Action":"kms:*","NotResource":"arn:aws:kms:::alias/${aws:username, 'x'}"`: true,
+	} {
+		for _, list := range []string{policy(`"Effect":"Deny",` + members), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow"},{"Effect":"Deny",` + members + `}]}`} {
+			if got := mustParse(t, list).NeedsContext(); got != want {
+				t.Errorf("%s: %v", list, got)
 			}
-		})
+		}
 	}
 }

@@ -70,7 +70,7 @@ def load(text):
     if len(text.encode()) > 32768:
         raise Malformed("size")
     nested = deepest = 0
-    for c in re.sub(r'"(?:[^"\\]|\\.)*"', "", text, flags=re.S):
+    for c in re.findall(r"[][{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text, flags=re.S)):
         nested += (c in "{[") - (c in "}]")
         deepest = max(deepest, nested)
     if deepest > 16:
@@ -107,8 +107,8 @@ def parse(text):
     for name in ("Version", "Id"):
         if name in doc:
             plain_string(doc[name])
-    version = doc.get("Version", "")
-    if version not in ("", "2008-10-17", "2012-10-17"):
+    version = doc.get("Version", "2008-10-17")
+    if version not in ("2008-10-17", "2012-10-17"):
         raise Malformed("Version")
     statements = doc.get("Statement")
     if type(statements) is dict:
@@ -253,6 +253,8 @@ def expand(p, request):
 
 def matches(items, s):
     """Whether the expanded pattern covers exactly s."""
+    if ANY_RUN not in items and ANY_ONE not in items:
+        return "".join(items) == s
     expression = "".join(".*" if i is ANY_RUN else "." if i is ANY_ONE else re.escape(i) for i in items)
     return re.fullmatch(expression, s, flags=re.S) is not None
 

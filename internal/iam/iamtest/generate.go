@@ -242,8 +242,9 @@ func (g generator) policy(kind string) string {
 
 // damage takes out, doubles or changes one character.
 func (g generator) damage(text string) string {
-	i := g.r.IntN(len(text))
-	return text[:i] + pick(g, "", text[i:i+1]+text[i:i+1], "x", "*", `"`, "1", ":", "null") + text[i+1:]
+	runes := []rune(text)
+	i := g.r.IntN(len(runes))
+	return string(runes[:i]) + pick(g, "", strings.Repeat(string(runes[i]), 2), "x", "*", `"`, "1", ":", "null") + string(runes[i+1:])
 }
 
 func (g generator) statement(kind string) string {

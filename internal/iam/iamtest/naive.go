@@ -3,6 +3,7 @@ package iamtest
 import (
 	"bufio"
 	_ "embed"
+	"errors"
 	"io"
 	"os/exec"
 	"testing"
@@ -41,6 +42,9 @@ func Start(t testing.TB) *Naive {
 	}
 	t.Cleanup(func() {
 		in.Close()
+		if t.Failed() {
+			cmd.Process.Kill() // it may be in the middle of an answer that nobody reads
+		}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("evaluate.py: %v", err)
 		}
@@ -60,7 +64,8 @@ func (n *Naive) Ask(t testing.TB, cases []*Case) []Answer {
 			err = json.Unmarshal(line, &answers[i])
 		}
 		if err != nil {
-			t.Fatalf("evaluate.py, answer %d: %v", i, err)
+			n.in.Close()
+			t.Fatalf("evaluate.py, answer %d: %v", i, errors.Join(err, <-written))
 		}
 	}
 	if err := <-written; err != nil {
@@ -69,7 +74,14 @@ func (n *Naive) Ask(t testing.TB, cases []*Case) []Answer {
 	return answers
 }
 
-func (n *Naive) write(cases []*Case) error {
+// write sends the cases. If it cannot, it ends the input, so that nobody waits
+// for the answers.
+func (n *Naive) write(cases []*Case) (err error) {
+	defer func() {
+		if err != nil {
+			n.in.Close()
+		}
+	}()
 	w := bufio.NewWriterSize(n.in, 1<<20)
 	for _, c := range cases {
 		line, err := json.Marshal(c, json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true), json.Deterministic(true))
