@@ -57,6 +57,12 @@ func AccountRoot(partition, account string) string {
 	return "arn:" + partition + ":iam::" + account + ":root"
 }
 
+// IAM is the ARN of something in IAM, which has no Region; resource is such as
+// user/team/bob.
+func IAM(partition, account, resource string) string {
+	return "arn:" + partition + ":iam::" + account + ":" + resource
+}
+
 // IsAccount reports whether s is an account id: twelve digits.
 func IsAccount(s string) bool {
 	if len(s) != 12 {

@@ -90,14 +90,19 @@ func KeepsControl(caller *iam.Principal, r *key.Record, policy *iam.Policy) bool
 	return err == nil
 }
 
-// identitySide joins what the caller's identity policies say. All of them are
-// asked, so that none hides another's deny.
+// identitySide joins what the caller's identity policies say, within its
+// permissions boundary. All of them are asked, so that none hides another's deny.
 func identitySide(req iam.Request) iam.Outcome {
 	var out iam.Outcome
 	for _, p := range req.Principal.Policies {
 		o := p.EvaluateIdentity(req)
 		out.Deny = out.Deny || o.Deny
 		out.Allow = out.Allow || o.Allow
+	}
+	if b := req.Principal.Boundary; b != nil {
+		o := b.EvaluateIdentity(req)
+		out.Deny = out.Deny || o.Deny
+		out.Allow = out.Allow && o.Allow
 	}
 	return out
 }

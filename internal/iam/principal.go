@@ -18,6 +18,7 @@ type Principal struct {
 	UniqueID    string    // AIDA…; of the account's root user, the account id
 	AccessKeyID string    // the key that signed
 	Policies    []*Policy // identity policies, compiled
+	Boundary    *Policy   // permissions boundary, or nil
 }
 
 // IsRoot reports whether p is the root user of its account.

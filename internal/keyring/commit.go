@@ -54,7 +54,7 @@ func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) err
 		}
 	}
 	if seen != nil {
-		seen.add(&b)
+		seen.Add(&b)
 	}
 	if len(b.Put) == 0 && len(b.Delete) == 0 {
 		return nil
