@@ -21,7 +21,11 @@ import (
 // and test kits names a concrete store or root.
 const walls = `
 NONE                                                        < secret, fault, arn, store, config
-secret, fault                                               < api
+fault                                                       < api/check
+secret                                                      < api/jsonout
+secret, fault, api/check, api/jsonout                       < api
+secret, fault, api                                          < api/query
+secret, fault, api, api/check, api/jsonout, api/query       < api/iamapi, api/stsapi
 secret                                                      < root
 arn, fault                                                  < iam
 api, arn, fault, iam                                        < key

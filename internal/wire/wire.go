@@ -21,15 +21,15 @@ func Decode(body []byte, in api.Input) error {
 	if len(body) == 0 {
 		return nil
 	}
-	return api.Decode(body, in)
+	return api.Decode(body, in.(api.JSONInput))
 }
 
 // Encode appends the body of a success: nothing for an action without output.
 func Encode(dst []byte, out api.Output) []byte {
-	if out == nil {
-		return dst
+	if o, ok := out.(api.JSONOutput); ok {
+		return o.AppendJSON(dst)
 	}
-	return out.AppendJSON(dst)
+	return dst
 }
 
 // EncodeFault appends the body of a refusal and returns its HTTP status.
