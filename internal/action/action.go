@@ -1,5 +1,6 @@
-// Package action is the table: every operation that Trent performs, declared
-// once, in a file per family. An entry says what the operation touches and under
+// Package action is the table: every operation of KMS that Trent performs,
+// declared once, in a file per family. Its subfolders have the tables of IAM and
+// STS, in the same form. An entry says what the operation touches and under
 // which permission, and holds the one function that does it. The function has
 // no effects: it gets records and opened keys, and returns an answer and the
 // changes it wishes for. Who may, in which state, and in what order, is for the
@@ -14,17 +15,19 @@ import (
 	"trent/internal/api"
 	"trent/internal/crypt"
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
 )
 
 // An Action is everything the server knows about one API action.
 type Action[In, Out any] struct {
-	Name    string                  // as in X-Amz-Target
+	Name    string                  // as in X-Amz-Target, or in Action
 	Uses    []Use[In]               // what it touches, in the order it is decided
 	Rules   func(*In) error         // what the model cannot say and needs no key; or nil
 	Fit     func([]Held, *In) error // algorithm and sizes against the keys, no material; or nil
 	Mutates bool                    // it changes state: it cannot be replayed
+	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
 	Run     func(context.Context, *Call, *In) (*Out, error)
 }
@@ -41,6 +44,10 @@ type Use[In any] struct {
 	Opens  Opening          // which material is wanted
 	Abroad bool             // the key may belong to another account
 	Alias  AliasRule        // what an alias means here
+
+	// Entity is the ARN of a user, a role or another thing of IAM's, whether it
+	// is there or not; of OnEntity.
+	Entity func(*Call, *In) string
 }
 
 // A Kind of resource.
@@ -52,6 +59,7 @@ const (
 	OnKey                  // a key
 	OnAlias                // an alias by its name, which must exist
 	OnNewAlias             // an alias by its name, which may exist
+	OnEntity               // a user, a role or another thing of IAM's, which may exist
 )
 
 // An Opening says which material of a key is opened, once that is permitted.
@@ -94,8 +102,10 @@ type Call struct {
 	// KeepsControl tells whether the caller could still change the key's policy
 	// under this one.
 	KeepsControl func(*key.Record, *iam.Policy) bool
+	Identities   identity.View // as they were when the walk began
 
-	Changes []keyring.Change // wished for so far
+	Changes         []keyring.Change  // wished for so far
+	IdentityChanges []identity.Change // the same, of users, roles and so on
 }
 
 // Lists is what an action may read beside the records that it holds.
@@ -112,6 +122,11 @@ type Lists interface {
 // Wish notes changes to be committed if the call succeeds.
 func (c *Call) Wish(changes ...keyring.Change) { c.Changes = append(c.Changes, changes...) }
 
+// WishIdentity notes changes of identities to be committed if the call succeeds.
+func (c *Call) WishIdentity(changes ...identity.Change) {
+	c.IdentityChanges = append(c.IdentityChanges, changes...)
+}
+
 // Where is the caller's account in the called Region.
 func (c *Call) Where() keyring.Where {
 	return keyring.Where{Account: c.Caller.Account, Region: c.Region}
@@ -127,6 +142,7 @@ type Entry struct {
 	Rules   func(api.Input) error
 	Fit     func([]Held, api.Input) error
 	Mutates bool
+	Once    bool
 	Audit   []string
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
 }
@@ -143,19 +159,23 @@ type Resource struct {
 	Opens  Opening
 	Abroad bool
 	Alias  AliasRule
+	Entity func(*Call, api.Input) string
 }
 
-// entry takes the types off. It panics where the literal and the model do not
-// fit, which any test that makes the table sees.
-func entry[In, Out any](a Action[In, Out]) *Entry {
-	op, ok := api.Lookup(a.Name)
+// entry declares an action of KMS.
+func entry[In, Out any](a Action[In, Out]) *Entry { return Declare(api.KMS(), a) }
+
+// Declare takes the types off an action of a service. It panics where the literal
+// and the model do not fit, which any test that makes the table sees.
+func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
+	op, ok := service.Lookup(a.Name)
 	if !ok {
 		panic("action: internal error: no operation " + a.Name)
 	}
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Audit: a.Audit}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Audit: a.Audit}
 	for _, u := range a.Uses {
 		e.Uses = append(e.Uses, resource(u))
 	}
@@ -170,8 +190,7 @@ func entry[In, Out any](a Action[In, Out]) *Entry {
 		if err != nil || out == nil {
 			return nil, err
 		}
-		answer, _ := any(out).(api.Output)
-		return answer, nil
+		return out, nil
 	}
 	return e
 }
@@ -186,6 +205,9 @@ func resource[In any](u Use[In]) Resource {
 	}
 	if u.Blob != nil {
 		r.Blob = func(in api.Input) []byte { return u.Blob(in.(any).(*In)) }
+	}
+	if u.Entity != nil {
+		r.Entity = func(c *Call, in api.Input) string { return u.Entity(c, in.(any).(*In)) }
 	}
 	if u.When != nil {
 		r.When = func(in api.Input) bool { return u.When(in.(any).(*In)) }

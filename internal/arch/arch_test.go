@@ -29,15 +29,18 @@ secret, fault, api, api/check, api/jsonout, api/query       < api/iamapi, api/st
 secret                                                      < root
 arn, fault                                                  < iam
 api, arn, fault, iam                                        < key
-api, secret, fault                                          < wire, crypt
+api, secret, fault                                          < crypt
+api, api/query, fault                                       < wire
 iam, secret, fault                                          < sigv4
 iam, key, fault, arn                                        < authz
 secret, root                                                < seal
 store, seal, key, iam, crypt, authz, api, arn, fault, secret < keyring
 store, seal, sigv4, iam, arn, secret, fault                 < identity
 NONE                                                        < audit
-api, arn, key, iam, crypt, keyring, secret, fault           < action
-iam, authz, keyring, key, crypt, wire, api, audit, action, arn, fault < pipeline
+api, arn, key, iam, identity, crypt, keyring, secret, fault < action
+action, api/iamapi, api/query, arn, iam, identity, fault    < action/iamaction
+action, api/stsapi                                          < action/stsaction
+action, action/iamaction, action/stsaction, api, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, iam, identity, key, keyring, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 store                                                       < store/bolt, store/storetest
 root, secret                                                < root/file, root/roottest

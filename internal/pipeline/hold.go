@@ -49,6 +49,9 @@ func (w *walk) find(ctx context.Context, r *action.Resource) error {
 	case action.OnAccount:
 		u.resource = "*"
 		return nil
+	case action.OnEntity:
+		u.resource = r.Entity(&w.call, w.in)
+		return nil
 	case action.OnAlias, action.OnNewAlias:
 		return w.findAlias(ctx, h, u)
 	}

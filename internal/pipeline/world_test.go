@@ -15,6 +15,7 @@ import (
 	"trent/internal/api"
 	"trent/internal/fault"
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/keyring"
 	"trent/internal/pipeline"
 	"trent/internal/root"
@@ -26,13 +27,14 @@ import (
 // world is a road over a real store, with a clock that tests move and callers
 // that need no signature.
 type world struct {
-	t     testing.TB
-	dir   string
-	store *bolt.Store
-	root  root.Root
-	ring  *keyring.Ring
-	road  *pipeline.Road
-	audit *memorySink
+	t          testing.TB
+	dir        string
+	store      *bolt.Store
+	root       root.Root
+	ring       *keyring.Ring
+	identities *identity.Directory
+	road       *pipeline.Road
+	audit      *memorySink
 
 	mu  sync.Mutex
 	now time.Time
@@ -73,7 +75,10 @@ func newWorld(t testing.TB) *world {
 	if w.ring, err = keyring.New(st, sealer, keyring.Options{Partition: "aws", CacheKeys: 1 << 12}); err != nil {
 		t.Fatal(err)
 	}
-	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	if w.identities, err = identity.Open(context.Background(), st, sealer, "aws"); err != nil {
+		t.Fatal(err)
+	}
+	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Identities: w.identities, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
 	t.Cleanup(func() {
 		if err := st.Close(); err != nil {
 			t.Error(err)
@@ -102,7 +107,7 @@ type caller struct {
 }
 
 // Authenticate implements pipeline.Authenticator.
-func (c caller) Authenticate(_ context.Context, _ []byte, now time.Time) (pipeline.Identity, error) {
+func (c caller) Authenticate(_ context.Context, _ string, _ []byte, now time.Time) (pipeline.Identity, error) {
 	if c.principal == nil {
 		return pipeline.Identity{}, fault.New("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}

@@ -105,10 +105,10 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
 		return err
 	}
-	road := pipeline.New(pipeline.Options{Keys: s.ring, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
+	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: directory, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
 	s.door = httpd.New(httpd.Options{
 		Road:     road,
-		Verifier: sigv4.NewVerifier(directory, regionsFrom(s.config.Regions)),
+		Verifier: sigv4.NewVerifier(directory, regionsFrom(s.config.Regions, set.Partition)),
 		Limits: httpd.Limits{
 			HeaderTimeout: s.config.HeaderTimeout, RequestTimeout: s.config.RequestTimeout, IdleTimeout: s.config.IdleTimeout,
 			Connections: s.config.MaxConnections, ConnectionsByAddr: s.config.MaxConnectionsPerAddress,
@@ -149,8 +149,19 @@ func unsealStore(ctx context.Context, st store.Store, f files, r root.Root) (*se
 	return sealer, set, nil
 }
 
-func regionsFrom(names []string) sigv4.Regions {
-	var r sigv4.Regions
+// homeRegion is where IAM is at home in a partition.
+func homeRegion(partition string) string {
+	switch partition {
+	case "aws-cn":
+		return "cn-north-1"
+	case "aws-us-gov":
+		return "us-gov-west-1"
+	}
+	return "us-east-1"
+}
+
+func regionsFrom(names []string, partition string) sigv4.Regions {
+	r := sigv4.Regions{Home: homeRegion(partition)}
 	for _, n := range names {
 		if n == "*" {
 			r.Any = true
