@@ -340,6 +340,9 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 	if w.entry != nil {
 		rec.Mutates = w.entry.Mutates
 	}
+	if w.service != nil && w.service != w.kms {
+		rec.Service = w.service.Name
+	}
 	if f != nil {
 		rec.ErrorCode, rec.ErrorText = string(w.codec.Code(f.Code)), f.Message
 		if cause := f.Unwrap(); cause != nil {

@@ -43,7 +43,7 @@ func absent() []*action.Entry {
 		entry(action.Action[iamapi.ListServiceSpecificCredentialsInput, iamapi.ListServiceSpecificCredentialsOutput]{
 			Name:  "ListServiceSpecificCredentials",
 			Uses:  onUser("iam:ListServiceSpecificCredentials", func(in *iamapi.ListServiceSpecificCredentialsInput) string { return in.UserName }),
-			Audit: []string{"UserName"},
+			Audit: []string{"UserName", "ServiceName"},
 			Run: func(_ context.Context, c *action.Call, in *iamapi.ListServiceSpecificCredentialsInput) (*iamapi.ListServiceSpecificCredentialsOutput, error) {
 				err := isUser(c, in.UserName)
 				return new(iamapi.ListServiceSpecificCredentialsOutput), err
