@@ -44,7 +44,8 @@ func (noKeys) Partition() string                                            { re
 // nobody stands for identities that no request asks about.
 type nobody struct{ pipeline.Identities }
 
-func (nobody) View() identity.View { return identity.View{} }
+func (nobody) View() identity.View              { return identity.View{} }
+func (nobody) Used(_, _, _ string, _ time.Time) {}
 
 // directory knows one access key, of the root user.
 type directory struct{ cred sigv4.Credential }

@@ -35,6 +35,7 @@ type Directory struct {
 	seal      *seal.Sealer
 	partition string
 	snap      atomic.Pointer[snapshot]
+	uses      *lastUses
 
 	mu    sync.Mutex // held by changes
 	stale bool       // the store may know more than the snapshot
@@ -42,7 +43,7 @@ type Directory struct {
 
 // Open reads all identities of a store.
 func Open(ctx context.Context, st store.Store, s *seal.Sealer, partition string) (*Directory, error) {
-	d := &Directory{store: st, seal: s, partition: partition}
+	d := &Directory{store: st, seal: s, partition: partition, uses: &lastUses{byKey: make(map[string]*lastUse)}}
 	return d, d.load(ctx)
 }
 
@@ -56,7 +57,7 @@ func (d *Directory) Credential(_ context.Context, accessKeyID string) (sigv4.Cre
 }
 
 // View is all identities as they are now.
-func (d *Directory) View() View { return View{d.snap.Load(), d.partition} }
+func (d *Directory) View() View { return View{d.snap.Load(), d.partition, d.uses} }
 
 // A Change puts or deletes one entity.
 type Change struct {
@@ -142,6 +143,9 @@ func (d *Directory) batch(before *Account, changes []Change) (store.Batch, error
 			return b, errors.New("identity: one request changes two accounts")
 		case c.delete:
 			b.Delete = append(b.Delete, at)
+			if k, ok := c.entity.(*AccessKey); ok {
+				b.Delete = append(b.Delete, usedPath(k.ID))
+			}
 			continue
 		case c.fresh:
 			b.If = append(b.If, store.Condition{Path: at})
@@ -166,6 +170,9 @@ func (d *Directory) replace(before *Account, changes []Change, rev store.Rev) {
 	for _, c := range changes {
 		if c.delete {
 			c.entity.drop(a)
+			if k, ok := c.entity.(*AccessKey); ok {
+				d.uses.forget(k.ID)
+			}
 			continue
 		}
 		c.entity.put(a)
@@ -173,7 +180,7 @@ func (d *Directory) replace(before *Account, changes []Change, rev store.Rev) {
 			a.noteKey(k, rev)
 		}
 	}
-	next.add(a, d.partition)
+	next.add(a, d.partition, d.uses)
 	d.snap.Store(next)
 }
 
@@ -185,10 +192,10 @@ func (a *Account) noteKey(k *AccessKey, rev store.Rev) {
 }
 
 // add takes a finished account into a snapshot.
-func (s *snapshot) add(a *Account, partition string) {
+func (s *snapshot) add(a *Account, partition string, uses *lastUses) {
 	a.freeze()
 	s.accounts[a.ID] = a
-	a.signers(s.signers, partition)
+	a.signers(s.signers, partition, uses)
 	if a.Alias != "" {
 		s.aliases[a.Alias] = a.ID
 	}
@@ -221,7 +228,7 @@ func (d *Directory) load(ctx context.Context) error {
 		}
 		next := &snapshot{make(map[string]*Account), make(map[string]*signer), make(map[string]string)}
 		for _, a := range accounts {
-			next.add(a, d.partition)
+			next.add(a, d.partition, d.uses)
 		}
 		d.snap.Store(next)
 		d.stale = false
@@ -249,8 +256,11 @@ func (d *Directory) readAccounts(ctx context.Context) (map[string]*Account, erro
 // readEntities puts every entity into its account.
 func (d *Directory) readEntities(ctx context.Context, accounts map[string]*Account) error {
 	return d.each(ctx, prefix, func(rec store.Record) error {
-		if strings.HasPrefix(rec.Path, accountPrefix) {
+		switch {
+		case strings.HasPrefix(rec.Path, accountPrefix):
 			return nil
+		case strings.HasPrefix(rec.Path, usedPrefix):
+			return d.readUse(rec)
 		}
 		e, err := d.decode(rec)
 		if err != nil {

@@ -436,3 +436,52 @@ func TestSEC_F02_CredentialDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// The last use of a key is stored when it is time, survives, and goes with the key.
+func TestLastUses(t *testing.T) {
+	w := newWorld(t)
+	k, idle := w.newcomer(account, "bob"), w.newcomer(account, "carol")
+	if use := w.View().LastUse(k.ID); !use.At.IsZero() {
+		t.Errorf("before: %v", use)
+	}
+	w.Used(k.ID, "kms", "eu-west-1", noon.Add(90*time.Second))
+	w.Used(k.ID, "iam", "us-east-1", noon) // a clock that went back
+	w.Used("AKIAAAAAAAAAAAAAAAAA", "kms", "eu-west-1", noon)
+	want := identity.Use{At: noon.Add(time.Minute), Service: "kms", Region: "eu-west-1"}
+	if use := w.View().LastUse(k.ID); use != want {
+		t.Errorf("%v", use)
+	}
+	if use := w.open().View().LastUse(k.ID); !use.At.IsZero() {
+		t.Errorf("stored before its time: %v", use)
+	}
+
+	w.store.fault = errors.New("the connection broke")
+	if err := w.StoreUses(ctx); err == nil {
+		t.Error("the failure is not told")
+	}
+	w.store.fault = nil
+	for range 2 {
+		if err := w.StoreUses(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := w.open()
+	if use := again.View().LastUse(k.ID); use != want {
+		t.Errorf("afterwards: %v", use)
+	}
+	if use := again.View().LastUse(idle.ID); !use.At.IsZero() {
+		t.Errorf("of another key: %v", use)
+	}
+
+	// What is noted about a key that another process deletes is dropped.
+	w.Used(k.ID, "kms", "eu-west-1", noon.Add(time.Hour))
+	if err := again.Commit(ctx, again.View(), []identity.Change{identity.Delete(k)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.StoreUses(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.Get(ctx, "identity/used/"+k.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("something is left: %v", err)
+	}
+}

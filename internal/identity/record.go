@@ -32,6 +32,7 @@ const (
 	providerPrefix  = prefix + "oidc/"
 	accessKeyPrefix = prefix + "accesskey/"
 	aliasPrefix     = prefix + "alias/"
+	usedPrefix      = prefix + "used/"
 )
 
 // recordVersion is the first byte of every record's content.

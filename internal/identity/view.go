@@ -16,6 +16,7 @@ import (
 type View struct {
 	snap      *snapshot
 	partition string
+	uses      *lastUses
 }
 
 // snapshot is what a View shows. It is replaced, never changed.
@@ -121,6 +122,7 @@ type signer struct {
 	account   *Account
 	partition string
 	revision  uint64
+	used      *lastUse
 	principal atomic.Pointer[iam.Principal] // made when it is first asked for
 }
 
@@ -135,11 +137,11 @@ func (s *signer) credential() sigv4.Credential {
 
 // signers adds the active keys of an account. A key whose user is gone signs for
 // nobody.
-func (a *Account) signers(to map[string]*signer, partition string) {
+func (a *Account) signers(to map[string]*signer, partition string, uses *lastUses) {
 	for id, k := range a.Keys.byID {
 		_, there := a.Users.ByID(k.UserID)
 		if !k.Inactive && (there || k.UserID == "") {
-			to[id] = &signer{key: k, account: a, partition: partition, revision: a.keyRevs[id]}
+			to[id] = &signer{key: k, account: a, partition: partition, revision: a.keyRevs[id], used: uses.of(id)}
 		}
 	}
 }

@@ -215,7 +215,7 @@ func TestIAMRefusals(t *testing.T) {
 		{nobody, "CreateAccountAlias", []string{"AccountAlias", "abc"}, 403, "AccessDenied", nobodyMay("iam:CreateAccountAlias", "*")},
 		{caller{}, "ListUsers", nil, 403, "InvalidClientTokenId", "The security token included in the request is invalid."},
 		{admin, "GetAccountSummary", nil, 400, "InvalidAction", "There is no such operation in version 2010-05-08 of the API."},
-		{admin, "GetAccessKeyLastUsed", []string{"AccessKeyId", "x"}, 400, "UnsupportedOperation", "GetAccessKeyLastUsed is not supported by this version of Trent: it needs the record of last use."},
+		{admin, "GetAccessKeyLastUsed", []string{"AccessKeyId", "AKIAAAAAAAAAAAAAAAAA"}, 404, "NoSuchEntity", "The Access Key with id AKIAAAAAAAAAAAAAAAAA cannot be found."},
 	} {
 		t.Run(c.operation, func(t *testing.T) {
 			w.t = t
@@ -566,4 +566,30 @@ func TestDeletionAgainstAttachment(t *testing.T) {
 			w.done(admin, "DeletePolicy", "PolicyArn", policyARN("p"))
 		}
 	}
+}
+
+// The last use of a key is that of the last authentic request, to the minute.
+func TestAccessKeyLastUsed(t *testing.T) {
+	w := newWorld(t)
+	w.done(admin, "CreateUser", "UserName", "bob")
+	keyID := w.done(admin, "CreateAccessKey", "UserName", "bob").value("AccessKeyId")
+	last := func() string {
+		a := w.done(admin, "GetAccessKeyLastUsed", "AccessKeyId", keyID)
+		return strings.Join([]string{a.value("UserName"), a.value("LastUsedDate"), a.value("ServiceName"), a.value("Region")}, " ")
+	}
+	if got := last(); got != "bob  N/A N/A" {
+		t.Errorf("never used: %s", got)
+	}
+	w.call(w.as(keyID), "ListKeys", "{}") // refused, and authentic
+	w.pass(30 * time.Second)
+	w.form(w.as(keyID), "GetUser")
+	if got := last(); got != "bob 2026-11-24T12:00:00Z kms us-east-1" {
+		t.Errorf("%s", got)
+	}
+	w.pass(time.Minute)
+	w.form(w.as(keyID), "GetUser")
+	if got := last(); got != "bob 2026-11-24T12:01:00Z iam us-east-1" {
+		t.Errorf("%s", got)
+	}
+	w.denied(w.form(stranger, "GetAccessKeyLastUsed", "AccessKeyId", keyID), 404, "NoSuchEntity", "The Access Key with id "+keyID+" cannot be found.")
 }

@@ -72,6 +72,8 @@ type Keys interface {
 // Identities are users, roles and all that belongs to them, as the road uses them.
 type Identities interface {
 	View() identity.View
+	// Used notes that a request signed by an access key was authentic.
+	Used(accessKeyID, service, region string, now time.Time)
 	// Commit makes changes that were decided on a view durable, or none, together
 	// with an addition that may be nil.
 	Commit(ctx context.Context, v identity.View, changes []identity.Change, with identity.Addition) error

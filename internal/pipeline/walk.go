@@ -186,6 +186,7 @@ func (w *walk) authenticate(ctx context.Context) error {
 		return err
 	}
 	w.who = who
+	w.identities.Used(who.Principal.AccessKeyID, w.service.Name, who.Region, w.now)
 	if w.entry == nil {
 		return fault.Newf(api.UnsupportedOperationException, "%s is not supported by this version of Trent: it %s.", w.operation, w.service.notYet[w.operation])
 	}

@@ -34,6 +34,7 @@ type Server struct {
 
 	store store.Store
 	ring  *keyring.Ring
+	users *identity.Directory
 	audit *audit.File
 	door  *httpd.Server
 
@@ -90,8 +91,7 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
-	directory, err := identity.Open(ctx, s.store, sealer, set.Partition)
-	if err != nil {
+	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
 		return err
 	}
 	s.ring, err = keyring.New(s.store, sealer, keyring.Options{Partition: set.Partition, CacheKeys: s.config.CacheKeys})
@@ -105,10 +105,10 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
 		return err
 	}
-	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: directory, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
+	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: s.users, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
 	s.door = httpd.New(httpd.Options{
 		Road:     road,
-		Verifier: sigv4.NewVerifier(directory, regionsFrom(s.config.Regions, set.Partition)),
+		Verifier: sigv4.NewVerifier(s.users, regionsFrom(s.config.Regions, set.Partition)),
 		Limits: httpd.Limits{
 			HeaderTimeout: s.config.HeaderTimeout, RequestTimeout: s.config.RequestTimeout, IdleTimeout: s.config.IdleTimeout,
 			Connections: s.config.MaxConnections, ConnectionsByAddr: s.config.MaxConnectionsPerAddress,
@@ -225,7 +225,7 @@ func (s *Server) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.sweeping.Wait()
-		err = errors.Join(s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
 	})
 	return err
 }
@@ -245,6 +245,9 @@ func (s *Server) sweep() {
 		}
 		n, err := s.ring.Sweep(context.Background(), s.now())
 		if err != nil {
+			s.log.Error("sweep", "error", err)
+		}
+		if err := s.users.StoreUses(context.Background()); err != nil {
 			s.log.Error("sweep", "error", err)
 		}
 		if n > 0 {

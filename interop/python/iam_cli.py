@@ -65,6 +65,9 @@ class IAM(unittest.TestCase):
         self.assertIn("(LimitExceeded)", iam("create-access-key", "--user-name", "bob", "--region", "eu-west-2", code=255))
         self.assertEqual({k["AccessKeyId"]: k["Status"] for k in iam("list-access-keys", "--user-name", "bob")["AccessKeyMetadata"]},
                          {key["AccessKeyId"]: "Active", second["AccessKeyId"]: "Active"})
+        used = iam("get-access-key-last-used", "--access-key-id", key["AccessKeyId"])
+        self.assertEqual((used["UserName"], used["AccessKeyLastUsed"]["Region"]), ("bob", "us-east-1"))
+        self.assertNotIn("LastUsedDate", iam("get-access-key-last-used", "--access-key-id", second["AccessKeyId"])["AccessKeyLastUsed"])
         iam("update-access-key", "--user-name", "bob", "--access-key-id", key["AccessKeyId"], "--status", "Inactive")
         self.assertIn("(UnrecognizedClientException)", aws(*data_key, key=key, code=255))
         aws(*data_key, key=second)

@@ -27,7 +27,7 @@ func Table() map[string]*action.Entry {
 // NotYet lists the operations of the model that are answered with
 // UnsupportedOperation, each with the reason.
 func NotYet() map[string]string {
-	return map[string]string{"GetAccessKeyLastUsed": "needs the record of last use"}
+	return nil
 }
 
 func entry[In, Out any](a action.Action[In, Out]) *action.Entry {

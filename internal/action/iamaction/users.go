@@ -205,6 +205,12 @@ func accessKeys() []*action.Entry {
 			Audit: []string{"UserName", "MaxItems"},
 			Run:   listAccessKeys,
 		}),
+		entry(action.Action[iamapi.GetAccessKeyLastUsedInput, iamapi.GetAccessKeyLastUsedOutput]{
+			Name:  "GetAccessKeyLastUsed",
+			Uses:  on("iam:GetAccessKeyLastUsed", ownerOfKey),
+			Audit: []string{"AccessKeyId"},
+			Run:   getAccessKeyLastUsed,
+		}),
 	}
 }
 
@@ -279,6 +285,33 @@ func listAccessKeys(_ context.Context, c *action.Call, in *iamapi.ListAccessKeys
 		out.AccessKeyMetadata = append(out.AccessKeyMetadata, iamapi.AccessKeyMetadata{
 			UserName: name, AccessKeyId: k.ID, Status: status(k), CreateDate: k.Created,
 		})
+	}
+	return out, nil
+}
+
+// ownerOfKey is the ARN of whom an access key of the account belongs to.
+func ownerOfKey(c *action.Call, in *iamapi.GetAccessKeyLastUsedInput) string {
+	k, ok := account(c).Keys.ByID(in.AccessKeyId)
+	if !ok {
+		return resource(c, "user/*")
+	}
+	if u, ok := account(c).Users.ByID(k.UserID); ok {
+		return c.Identities.ARN(u)
+	}
+	return resource(c, "root")
+}
+
+func getAccessKeyLastUsed(_ context.Context, c *action.Call, in *iamapi.GetAccessKeyLastUsedInput) (*iamapi.GetAccessKeyLastUsedOutput, error) {
+	k, ok := account(c).Keys.ByID(in.AccessKeyId)
+	if !ok {
+		return nil, fault.Newf(iamapi.NoSuchEntity, "The Access Key with id %s cannot be found.", in.AccessKeyId)
+	}
+	out := &iamapi.GetAccessKeyLastUsedOutput{AccessKeyLastUsed: &iamapi.AccessKeyLastUsed{ServiceName: "N/A", Region: "N/A"}}
+	if u, ok := account(c).Users.ByID(k.UserID); ok {
+		out.UserName = u.Name
+	}
+	if use := c.Identities.LastUse(k.ID); !use.At.IsZero() {
+		out.AccessKeyLastUsed = &iamapi.AccessKeyLastUsed{LastUsedDate: use.At, ServiceName: use.Service, Region: use.Region}
 	}
 	return out, nil
 }
