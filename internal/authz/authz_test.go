@@ -290,3 +290,30 @@ func BenchmarkOnKey(b *testing.B) {
 		}
 	}
 }
+
+// What a permissions boundary does not allow, no identity policy allows; by itself
+// it allows nothing, and its deny is one.
+func TestBoundary(t *testing.T) {
+	all, none := identity("Allow", "*", "*"), identity("Deny", "kms:*", "*")
+	for name, c := range map[string]struct {
+		policies []string
+		boundary string
+		allowed  bool
+	}{
+		"within":          {[]string{all}, identity("Allow", "kms:*", "*"), true},
+		"beyond":          {[]string{all}, identity("Allow", "kms:Encrypt", "*"), false},
+		"of another key":  {[]string{all}, identity("Allow", "*", keyARN+"0"), false},
+		"the other alone": {nil, all, false},
+		"it denies":       {[]string{all}, none, false},
+	} {
+		who := user(t, home, c.policies...)
+		who.Boundary = parse(t, c.boundary)
+		k := keyWith(t, statement("Allow", "arn:aws:iam::"+home+":root", "kms:*"))
+		if _, err := authz.OnKey(who, decrypt, k); (err == nil) != c.allowed {
+			t.Errorf("%s, on a key: %v", name, err)
+		}
+		if err := authz.OnAccount(who, decrypt, keyARN); (err == nil) != c.allowed {
+			t.Errorf("%s, on the account: %v", name, err)
+		}
+	}
+}

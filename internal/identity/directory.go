@@ -102,6 +102,9 @@ func (d *Directory) Commit(ctx context.Context, v View, changes []Change, with A
 		return ErrLostRace
 	}
 	before := v.Account(changes[0].entity.home())
+	if d.View().Account(before.ID).rev != before.rev {
+		return ErrLostRace // to another request of this process
+	}
 	b, err := d.batch(before, changes)
 	if err != nil {
 		return fault.New(fault.Internal, "").Because(err)

@@ -31,11 +31,17 @@ var (
 const account, foreign = "111122223333", "444455556666"
 
 // failing is a store whose next commits do not succeed: they happen all the same,
-// or not.
+// or not. It counts how often records are listed.
 type failing struct {
 	store.Store
 	fault error
 	apply bool
+	lists int
+}
+
+func (f *failing) List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]store.Record, error) {
+	f.lists++
+	return f.Store.List(ctx, prefix, after, limit, keysOnly)
 }
 
 func (f *failing) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
@@ -310,8 +316,12 @@ func TestLostRaces(t *testing.T) {
 	other := w.open()
 	stale := w.View()
 	w.commit(identity.Create(user("bob")))
+	lists := w.store.lists
 	if err := w.Commit(ctx, stale, []identity.Change{identity.Create(user("BOB"))}, nil); !errors.Is(err, identity.ErrLostRace) {
 		t.Errorf("on an old View: %v", err)
+	}
+	if w.store.lists != lists {
+		t.Error("everything was read again, for a race within the process")
 	}
 	if err := other.Commit(ctx, other.View(), []identity.Change{identity.Create(user("Bob"))}, nil); !errors.Is(err, identity.ErrLostRace) {
 		t.Errorf("of another process: %v", err)

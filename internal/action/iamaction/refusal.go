@@ -2,6 +2,7 @@ package iamaction
 
 import (
 	"errors"
+	"strings"
 
 	"trent/internal/api/iamapi"
 	"trent/internal/api/query"
@@ -33,7 +34,7 @@ func invalidInput(message string) error { return fault.New(iamapi.InvalidInput, 
 
 // badPolicy says why a document is no policy of the kind that was asked for.
 func badPolicy(err error) error {
-	text := "Syntax errors in policy. (" + err.Error() + ")"
+	text := "Syntax errors in policy. (" + strings.TrimPrefix(err.Error(), iam.ErrMalformed.Error()+": ") + ")"
 	unknown, isUnknown := errors.AsType[identity.UnknownPrincipal](err)
 	switch {
 	case isUnknown:

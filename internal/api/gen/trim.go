@@ -192,38 +192,24 @@ func (s *describedShape) trimmed(name string) *shape {
 
 // keep drops all operations but some, and the shapes that only others need.
 func (m *model) keep(only []string) error {
-	needed := make(map[string]bool)
 	m.index()
+	needed := make(map[*shape]bool)
+	var kept []operation
 	for _, op := range m.Operations {
-		if slices.Contains(only, op.Name) {
-			m.need(op.Input, needed)
-			m.need(op.Output, needed)
-			for _, e := range op.Errors {
-				needed[e] = true
-			}
+		if !slices.Contains(only, op.Name) {
+			continue
+		}
+		kept = append(kept, op)
+		for _, name := range append([]string{op.Input, op.Output}, op.Errors...) {
+			m.reach(name, needed)
 		}
 	}
-	m.Operations = slices.DeleteFunc(m.Operations, func(op operation) bool { return !slices.Contains(only, op.Name) })
-	m.Shapes = slices.DeleteFunc(m.Shapes, func(s *shape) bool { return !needed[s.Name] })
-	if len(m.Operations) != len(only) {
-		return fmt.Errorf("of %d operations the description has %d", len(only), len(m.Operations))
+	if len(kept) != len(only) {
+		return fmt.Errorf("of %d operations the description has %d", len(only), len(kept))
 	}
+	m.Operations = kept
+	m.Shapes = slices.DeleteFunc(m.Shapes, func(s *shape) bool { return !needed[s] })
 	return nil
-}
-
-// need marks a shape and all that it is made of.
-func (m *model) need(name string, needed map[string]bool) {
-	s := m.byName[name]
-	if s == nil || needed[name] {
-		return
-	}
-	needed[name] = true
-	for _, part := range []string{s.Item, s.Key, s.Value} {
-		m.need(part, needed)
-	}
-	for _, member := range s.Members {
-		m.need(member.Shape, needed)
-	}
 }
 
 func names(refs []reference) []string {
