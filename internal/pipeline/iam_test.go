@@ -11,7 +11,8 @@ import (
 	"trent/internal/identity"
 )
 
-// answer is an answer in XML, taken apart.
+// A new user with a policy uses a key at once; without the policy, the group, or
+// the access key it is refused at once.
 func TestIdentityChangesActAtOnce(t *testing.T) {
 	w := newWorld(t)
 	id, arn := w.newKey(admin)
@@ -61,6 +62,7 @@ func TestIdentityChangesActAtOnce(t *testing.T) {
 	expect("a deleted one", "UnrecognizedClientException")
 }
 
+// What IAM refuses, in its words.
 func TestIAMRefusals(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateUser", "UserName", "Bob", "Path", "/team/")
@@ -132,6 +134,7 @@ func TestIAMRefusals(t *testing.T) {
 	}
 }
 
+// The quotas of IAM.
 func TestIAMQuotas(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateUser", "UserName", "bob")
@@ -182,6 +185,8 @@ func TestIAMQuotas(t *testing.T) {
 	w.denied(w.form(admin, "TagUser", "UserName", "bob", "Tags.member.1.Key", "k50", "Tags.member.1.Value", ""), 409, "LimitExceeded", "The number of tags has reached the maximum limit.")
 }
 
+// Pages follow one another without gap or repetition, and a marker is good for its
+// own list alone.
 func TestIAMPagination(t *testing.T) {
 	w := newWorld(t)
 	var want []string
@@ -217,6 +222,8 @@ func TestIAMPagination(t *testing.T) {
 	}
 }
 
+// TestSEC_B07: policies that are attached or bound are what they were; who is
+// made anew has nothing of the one before.
 func TestSEC_B07_RecreatedUserInheritsNothing(t *testing.T) {
 	w := newWorld(t)
 	id, _ := w.newKey(admin)
@@ -238,6 +245,7 @@ func TestSEC_B07_RecreatedUserInheritsNothing(t *testing.T) {
 	}
 }
 
+// A renamed user stays who it is.
 func TestRenaming(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateUser", "UserName", "bob")
@@ -260,6 +268,7 @@ func TestRenaming(t *testing.T) {
 	w.done(admin, "UpdateUser", "UserName", "rob", "NewUserName", "ROB") // only its case
 }
 
+// The caller is meant where no user is named: a user, or the root user.
 func TestCallerIsMeant(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateUser", "UserName", "bob")
@@ -299,6 +308,8 @@ func TestCallerIsMeant(t *testing.T) {
 	}
 }
 
+// Many at once change one account: each finds what the others left, and none is
+// lost.
 func TestConcurrentIdentityChanges(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateGroup", "GroupName", "team")
@@ -321,6 +332,7 @@ func TestConcurrentIdentityChanges(t *testing.T) {
 	}
 }
 
+// Of a policy's deletion and its attachment, one wins.
 func TestDeletionAgainstAttachment(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateUser", "UserName", "bob")
@@ -340,6 +352,7 @@ func TestDeletionAgainstAttachment(t *testing.T) {
 	}
 }
 
+// The last use of a key is that of the last authentic request, to the minute.
 func TestAccessKeyLastUsed(t *testing.T) {
 	w := newWorld(t)
 	w.done(admin, "CreateUser", "UserName", "bob")

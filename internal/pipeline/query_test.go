@@ -104,9 +104,6 @@ const trust = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal"
 
 func policyARN(name string) string { return "arn:aws:iam::111122223333:policy/" + name }
 
-// A new user with a policy uses a key at once; without the policy, the group, or
-// the access key it is refused at once.
-// What IAM refuses, in its words.
 // TestSEC_B09: a form has one operation, a target goes before it, and what is
 // asked for never depends on the signature.
 func TestSEC_B09_HostileForms(t *testing.T) {
@@ -188,6 +185,22 @@ func TestSEC_A11_SecretsAreGivenOnce(t *testing.T) {
 	if n := len(w.done(admin, "ListAccessKeys", "UserName", "bob").values("AccessKeyId")); n != 1 {
 		t.Errorf("%d keys", n)
 	}
+	// Nor do many of it at once.
+	w.done(admin, "CreateUser", "UserName", "carol")
+	captured.signature = strings.Repeat("ef", 32)
+	answers := make(chan answer, 8)
+	for range cap(answers) {
+		go func() { answers <- w.form(captured, "CreateAccessKey", "UserName", "carol") }()
+	}
+	secrets := 0
+	for range cap(answers) {
+		if a := <-answers; a.value("SecretAccessKey") != "" {
+			secrets++
+		}
+	}
+	if secrets != 1 {
+		t.Errorf("%d secrets were given", secrets)
+	}
 	// Another change may come twice at once, and not later.
 	again := admin
 	again.signature = strings.Repeat("cd", 32)
@@ -228,15 +241,3 @@ func TestSEC_E13_SecretsStayWithAFailingAudit(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.text)
 	}
 }
-
-// The quotas of IAM.
-// Pages follow one another without gap or repetition, and a marker is good for its
-// own list alone.
-// TestSEC_B07: policies that are attached or bound are what they were; who is
-// made anew has nothing of the one before.
-// A renamed user stays who it is.
-// The caller is meant where no user is named: a user, or the root user.
-// Many at once change one account: each finds what the others left, and none is
-// lost.
-// Of a policy's deletion and its attachment, one wins.
-// The last use of a key is that of the last authentic request, to the minute.
