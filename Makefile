@@ -20,7 +20,7 @@ DIR      ?= trent-data
 ARGS     ?=
 
 # What must also hold where only approved cryptography may be used.
-FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/...
+FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/...
 
 ##@ To use it
 

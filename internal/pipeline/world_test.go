@@ -31,6 +31,7 @@ type world struct {
 	dir        string
 	store      *bolt.Store
 	root       root.Root
+	sealer     *seal.Sealer
 	ring       *keyring.Ring
 	identities *identity.Directory
 	road       *pipeline.Road
@@ -72,6 +73,7 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.sealer = sealer
 	if w.ring, err = keyring.New(st, sealer, keyring.Options{Partition: "aws", CacheKeys: 1 << 12}); err != nil {
 		t.Fatal(err)
 	}
