@@ -258,6 +258,27 @@ func TestAllKindsSurvive(t *testing.T) {
 	}
 }
 
+// TestSEC_B06: an ARN names what has this very ARN. What was decided about one name
+// must not be done to another.
+func TestSEC_B06_ARNsAreWhole(t *testing.T) {
+	w := newWorld(t)
+	p := &identity.ManagedPolicy{Account: account, ID: identity.NewPolicyID(), Name: "Use", Path: "/team/", Versions: []identity.PolicyVersion{{Number: 1, Policy: policy(allow("*"))}}, Default: 1, Newest: 1}
+	o := &identity.Provider{Account: account, ID: identity.NewProviderID(), URL: "id.example/realm"}
+	w.commit(identity.Create(p), identity.Create(o))
+	v := w.View()
+	if _, ok := v.Policy(account, "arn:aws:iam::111122223333:policy/team/Use"); !ok {
+		t.Error("the policy is not found")
+	}
+	for _, name := range []string{"policy/Use", "policy/other/Use", "policy/team/use", "policy/team/Use/", "policy/team//Use", "policy/Team/Use", "user/team/Use", "policy/", "policy/team/", "oidc-provider/ID.example/realm", "oidc-provider/realm", "oidc-provider/"} {
+		if _, ok := v.Policy(account, "arn:aws:iam::111122223333:"+name); ok {
+			t.Errorf("%s is a policy", name)
+		}
+		if _, ok := v.Provider(account, "arn:aws:iam::111122223333:"+name); ok {
+			t.Errorf("%s is a provider", name)
+		}
+	}
+}
+
 // A key stops signing with the change that takes it away, and an old View still
 // shows what it showed.
 func TestKeysComeAndGo(t *testing.T) {
