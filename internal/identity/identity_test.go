@@ -330,6 +330,37 @@ func TestSEC_B07_NamesakesAreOthers(t *testing.T) {
 	}
 }
 
+// A name and an id lead to each other, for users, roles and sessions of roles.
+func TestNamesAndIDs(t *testing.T) {
+	w := newWorld(t)
+	u := user("bob")
+	u.Path = "/team/"
+	r := &identity.Role{Account: account, ID: identity.NewRoleID(), Name: "job", Path: "/ops/", Trust: policy(allow("sts:AssumeRole"))}
+	w.commit(identity.Create(u), identity.Create(r))
+	v := w.View()
+	for name, id := range map[string]string{
+		"arn:aws:iam::111122223333:user/team/bob":          u.ID,
+		"arn:aws:iam::111122223333:role/ops/job":           r.ID,
+		"arn:aws:sts::111122223333:assumed-role/job/night": r.ID + ":night",
+	} {
+		got, ok := v.UniqueID(name)
+		back, known := v.ARNOf(id)
+		if got != id || !ok || back != name || !known {
+			t.Errorf("%s: %s %v, and back %s %v", name, got, ok, back, known)
+		}
+	}
+	for _, name := range []string{"arn:aws:sts::111122223333:assumed-role/job", "arn:aws:sts::111122223333:assumed-role/job/", "arn:aws:sts::111122223333:assumed-role/JOB/night", "arn:aws:sts::111122223333:assumed-role/ops/job/night", "arn:aws:sts::111122223333:role/ops/job", "arn:aws:iam::111122223333:assumed-role/job/night", "arn:aws:kms::111122223333:role/ops/job"} {
+		if id, ok := v.UniqueID(name); ok {
+			t.Errorf("%s is %s", name, id)
+		}
+	}
+	for _, id := range []string{u.ID + ":night", "AROAAAAAAAAAAAAAAAAA:night", "", ":"} {
+		if name, ok := v.ARNOf(id); ok {
+			t.Errorf("%s is %s", id, name)
+		}
+	}
+}
+
 // A change of what has changed since it was read does not happen, be it by this
 // process or by another one.
 func TestLostRaces(t *testing.T) {

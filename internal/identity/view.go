@@ -259,32 +259,58 @@ func (p *Provider) Resource() string { return "oidc-provider/" + p.URL }
 // ARN is the name of an entity.
 func (v View) ARN(e Named) string { return arn.IAM(v.partition, e.home(), e.Resource()) }
 
-// UniqueID finds the id of a user or a role, of any account, by its ARN. It is
-// what a policy that names one is stored with, so that a namesake that is made
-// later inherits nothing.
+// UniqueID finds the id of a user or a role, of any account, by its ARN; of a
+// session, AROA…:NAME. It is what a policy that names one is stored with, so that a
+// namesake that is made later inherits nothing.
 func (v View) UniqueID(name string) (id string, ok bool) {
 	parsed, ok := arn.Parse(name)
-	if !ok || parsed.Service != "iam" || parsed.Partition != v.partition || parsed.Region != "" {
+	if !ok || parsed.Partition != v.partition || parsed.Region != "" {
 		return "", false
 	}
 	a := v.Account(parsed.Account)
-	last := parsed.Resource[strings.LastIndexByte(parsed.Resource, '/')+1:]
-	if u, ok := a.Users.Named(last); ok && u.Resource() == parsed.Resource {
+	switch parsed.Service {
+	case "iam":
+		return a.uniqueID(parsed.Resource)
+	case "sts":
+		return a.sessionID(parsed.Resource)
+	}
+	return "", false
+}
+
+func (a *Account) uniqueID(resource string) (id string, ok bool) {
+	name := resource[strings.LastIndexByte(resource, '/')+1:]
+	if u, ok := a.Users.Named(name); ok && u.Resource() == resource {
 		return u.ID, true
 	}
-	if r, ok := a.Roles.Named(last); ok && r.Resource() == parsed.Resource {
+	if r, ok := a.Roles.Named(name); ok && r.Resource() == resource {
 		return r.ID, true
 	}
 	return "", false
 }
 
+const sessionPrefix = "assumed-role/"
+
+func (a *Account) sessionID(resource string) (id string, ok bool) {
+	rest, isSession := strings.CutPrefix(resource, sessionPrefix)
+	name, session, _ := strings.Cut(rest, "/")
+	r, ok := a.Roles.Named(name)
+	if !isSession || !ok || r.Name != name || session == "" || strings.ContainsAny(session, "/:") {
+		return "", false
+	}
+	return r.ID + ":" + session, true
+}
+
 // ARNOf is the reverse of UniqueID. It does not know what is deleted.
 func (v View) ARNOf(id string) (name string, ok bool) {
+	id, session, isSession := strings.Cut(id, ":")
 	for _, a := range v.snap.accounts {
-		if u, ok := a.Users.ByID(id); ok {
+		if u, ok := a.Users.ByID(id); ok && !isSession {
 			return v.ARN(u), true
 		}
 		if r, ok := a.Roles.ByID(id); ok {
+			if isSession {
+				return "arn:" + v.partition + ":sts::" + a.ID + ":" + sessionPrefix + r.Name + "/" + session, true
+			}
 			return v.ARN(r), true
 		}
 	}
