@@ -21,7 +21,7 @@ DIR      ?= trent-data
 ARGS     ?=
 
 # What must also hold where only approved cryptography may be used.
-FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/...
+FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/...
 
 ##@ To use it
 
@@ -73,9 +73,11 @@ fuzz: have-go ## Fuzz every target for FUZZTIME (5m)
 	@scripts/fuzz $(if $(filter-out file,$(origin FUZZTIME)),$(FUZZTIME),5m)
 
 .PHONY: interop
-interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the story with boto3, the AWS CLI and the SDKs for JavaScript and Go
+interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the stories with boto3, the AWS CLI and the SDKs for JavaScript and Go
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/story.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/iam_cli.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/terraform.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
 	$(GO) test ./interop/go
 

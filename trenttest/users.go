@@ -51,7 +51,7 @@ func addUsers(ctx context.Context, dir string, users []user, now time.Time) (_ m
 	}
 	made := make(map[string]aws.Credentials)
 	for _, u := range users {
-		k, err := d.CreateUser(ctx, identity.User{Account: u.account, Name: u.name, Policies: u.policies}, now)
+		k, err := d.Bootstrap(ctx, identity.Newcomer{Account: u.account, Name: u.name, Policies: u.policies}, now)
 		if err != nil {
 			return nil, err
 		}

@@ -33,27 +33,36 @@ type connection struct {
 
 // client makes an SDK client.
 func (c *connection) client() (*kms.Client, error) {
-	keyID, secretKey := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
-	if keyID == "" || secretKey == "" {
-		var err error
-		keyID, secretKey, err = readCredentials(server.CredentialsFile(config.Store{Dir: c.Dir}))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name the data directory with --dir (%s has no admin.credentials)", c.Dir)
-		} else if err != nil {
-			return nil, err
-		}
+	credentials, err := c.credentials()
+	if err != nil {
+		return nil, err
 	}
-	return newClient(c.Endpoint, c.Region, keyID, secretKey, c.CA)
+	return newClient(c.Endpoint, c.Region, credentials, c.CA)
 }
 
-func newClient(endpoint, region, keyID, secretKey, ca string) (*kms.Client, error) {
+// credentials are those of the environment, or else the administrator's.
+func (c *connection) credentials() (aws.Credentials, error) {
+	own := aws.Credentials{
+		AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"), SessionToken: os.Getenv("AWS_SESSION_TOKEN"),
+	}
+	if own.AccessKeyID != "" && own.SecretAccessKey != "" {
+		return own, nil
+	}
+	keyID, secretKey, err := readCredentials(server.CredentialsFile(config.Store{Dir: c.Dir}))
+	if errors.Is(err, fs.ErrNotExist) {
+		return own, fmt.Errorf("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name the data directory with --dir (%s has no admin.credentials)", c.Dir)
+	}
+	return aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secretKey}, err
+}
+
+func newClient(endpoint, region string, own aws.Credentials, ca string) (*kms.Client, error) {
 	h, err := httpClient(ca)
 	if err != nil {
 		return nil, err
 	}
 	return kms.New(kms.Options{
 		Region: region, BaseEndpoint: aws.String(endpoint), HTTPClient: h, RetryMaxAttempts: 2,
-		Credentials: credentials.NewStaticCredentialsProvider(keyID, secretKey, os.Getenv("AWS_SESSION_TOKEN")),
+		Credentials: credentials.StaticCredentialsProvider{Value: own},
 	}), nil
 }
 

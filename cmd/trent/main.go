@@ -25,6 +25,8 @@ type cli struct {
 	Key        keyCmd        `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`
 	Alias      aliasCmd      `cmd:"" help:"Create, update, delete and list aliases."`
 	Datakey    datakeyCmd    `cmd:"" help:"Generate a data key."`
+	Account    accountCmd    `cmd:"" help:"Create, list, close and reopen accounts."`
+	Policy     policyCmd     `cmd:"" help:"Explain decisions, and find dangerous policies."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 

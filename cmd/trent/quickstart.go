@@ -20,7 +20,7 @@ func (c *quickstartCmd) show(w *world, endpoint string) error {
 		return err
 	}
 	region := c.region()
-	client, err := newClient(endpoint, region, keyID, secretKey, c.TLSCert)
+	client, err := newClient(endpoint, region, aws.Credentials{AccessKeyID: keyID, SecretAccessKey: secretKey}, c.TLSCert)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
-// Package action is the table: every operation that Trent performs, declared
-// once, in a file per family. An entry says what the operation touches and under
+// Package action is the table: every operation of KMS that Trent performs,
+// declared once, in a file per family. Its subfolders have the tables of IAM and
+// STS, in the same form. An entry says what the operation touches and under
 // which permission, and holds the one function that does it. The function has
 // no effects: it gets records and opened keys, and returns an answer and the
 // changes it wishes for. Who may, in which state, and in what order, is for the
@@ -13,18 +14,21 @@ import (
 
 	"trent/internal/api"
 	"trent/internal/crypt"
+	"trent/internal/grant"
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
 )
 
 // An Action is everything the server knows about one API action.
 type Action[In, Out any] struct {
-	Name    string                  // as in X-Amz-Target
+	Name    string                  // as in X-Amz-Target, or in Action
 	Uses    []Use[In]               // what it touches, in the order it is decided
 	Rules   func(*In) error         // what the model cannot say and needs no key; or nil
 	Fit     func([]Held, *In) error // algorithm and sizes against the keys, no material; or nil
 	Mutates bool                    // it changes state: it cannot be replayed
+	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
 	Run     func(context.Context, *Call, *In) (*Out, error)
 }
@@ -41,6 +45,26 @@ type Use[In any] struct {
 	Opens  Opening          // which material is wanted
 	Abroad bool             // the key may belong to another account
 	Alias  AliasRule        // what an alias means here
+
+	// Keys are the condition keys of this action in this decision.
+	Keys Keys[In]
+	// Operator says that only principals of the deployment's first account may be
+	// allowed this; of OnAccount.
+	Operator bool
+	// CallerAccount says that a decision that is not about a key has
+	// kms:CallerAccount all the same.
+	CallerAccount bool
+	// Context is the encryption context, which a grant may insist on.
+	Context func(*In) map[string]string
+	// Passes is the grant that the request asks for: whoever may make it by a grant
+	// of its own must stay within that one. An error refuses the request.
+	Passes func(*Call, *key.Record, *In) (*grant.Grant, error)
+	// Grant names the grant of OnGrant: by a token, or by its id on the key of Ref.
+	Grant func(*In) (token, id string)
+
+	// Entity is the ARN of a user, a role or another thing of IAM's, whether it
+	// is there or not; of OnEntity.
+	Entity func(*Call, *In) string
 }
 
 // A Kind of resource.
@@ -52,6 +76,8 @@ const (
 	OnKey                  // a key
 	OnAlias                // an alias by its name, which must exist
 	OnNewAlias             // an alias by its name, which may exist
+	OnGrant                // a grant, and its key
+	OnEntity               // a user, a role or another thing of IAM's, which may exist
 )
 
 // An Opening says which material of a key is opened, once that is permitted.
@@ -79,7 +105,8 @@ const (
 // leaves a zero Held in its place.
 type Held struct {
 	Record *key.Record
-	Alias  *key.Alias // of OnAlias and OnNewAlias; nil where there is none yet
+	Alias  *key.Alias   // of OnAlias and OnNewAlias; nil where there is none yet
+	Grant  *grant.Grant // of OnGrant
 	Key    *crypt.Symmetric
 	Blob   crypt.Blob
 }
@@ -93,9 +120,24 @@ type Call struct {
 	Lists  Lists
 	// KeepsControl tells whether the caller could still change the key's policy
 	// under this one.
-	KeepsControl func(*key.Record, *iam.Policy) bool
+	KeepsControl func(context.Context, *key.Record, *iam.Policy) bool
+	// Explain decides a case that is not the caller's own, and says why: a value
+	// that encodes to JSON.
+	Explain    func(context.Context, Case) (allowed bool, why any, err error)
+	Identities identity.View // as they were when the walk began
 
-	Changes []keyring.Change // wished for so far
+	Changes         []keyring.Change  // wished for so far
+	IdentityChanges []identity.Change // the same, of users, roles and so on
+}
+
+// A Case is a question that somebody asks about somebody else.
+type Case struct {
+	Caller   *iam.Principal
+	Action   string // a permission, such as kms:Decrypt
+	Key      string // in any of the four forms; or
+	Resource string // an ARN, or nothing for *
+	Region   string
+	Context  map[string][]string // condition keys as the request would have them
 }
 
 // Lists is what an action may read beside the records that it holds.
@@ -105,12 +147,23 @@ type Lists interface {
 	ListKeys(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]string, bool, error)
 	ListAliases(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]*key.Alias, bool, error)
 	AliasesOf(ctx context.Context, rec *key.Record, now time.Time) ([]*key.Alias, error)
+	FindGrant(ctx context.Context, rec *key.Record, id string) (*grant.Grant, error)
+	FindEqualGrant(ctx context.Context, wanted *grant.Grant) (*grant.Grant, error)
+	CountGrants(ctx context.Context, rec *key.Record) (int, error)
+	ListGrants(ctx context.Context, rec *key.Record, party, after string, limit int) ([]*grant.Grant, bool, error)
+	ListRetirableGrants(ctx context.Context, party, region, after string, limit int, now time.Time) ([]*grant.Grant, string, error)
+	SealGrantToken(g *grant.Grant) string
 	SealMarker(list, after string) string
 	OpenMarker(list, marker string) (string, error)
 }
 
 // Wish notes changes to be committed if the call succeeds.
 func (c *Call) Wish(changes ...keyring.Change) { c.Changes = append(c.Changes, changes...) }
+
+// WishIdentity notes changes of identities to be committed if the call succeeds.
+func (c *Call) WishIdentity(changes ...identity.Change) {
+	c.IdentityChanges = append(c.IdentityChanges, changes...)
+}
 
 // Where is the caller's account in the called Region.
 func (c *Call) Where() keyring.Where {
@@ -127,6 +180,7 @@ type Entry struct {
 	Rules   func(api.Input) error
 	Fit     func([]Held, api.Input) error
 	Mutates bool
+	Once    bool
 	Audit   []string
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
 }
@@ -143,19 +197,32 @@ type Resource struct {
 	Opens  Opening
 	Abroad bool
 	Alias  AliasRule
+	Entity func(*Call, api.Input) string
+
+	CallerAccount bool
+	Operator      bool
+	Operation     api.GrantOperation // that stands for Permit in a grant, if one can give it
+	Context       func(api.Input) map[string]string
+	Passes        func(*Call, *key.Record, api.Input) (*grant.Grant, error)
+	Grant         func(api.Input) (token, id string)
+
+	keys map[string]func(in api.Input, h []Held, sub string) iam.Value
 }
 
-// entry takes the types off. It panics where the literal and the model do not
-// fit, which any test that makes the table sees.
-func entry[In, Out any](a Action[In, Out]) *Entry {
-	op, ok := api.Lookup(a.Name)
+// entry declares an action of KMS.
+func entry[In, Out any](a Action[In, Out]) *Entry { return Declare(api.KMS(), a) }
+
+// Declare takes the types off an action of a service. It panics where the literal
+// and the model do not fit, which any test that makes the table sees.
+func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
+	op, ok := service.Lookup(a.Name)
 	if !ok {
 		panic("action: internal error: no operation " + a.Name)
 	}
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Audit: a.Audit}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Audit: a.Audit}
 	for _, u := range a.Uses {
 		e.Uses = append(e.Uses, resource(u))
 	}
@@ -170,22 +237,40 @@ func entry[In, Out any](a Action[In, Out]) *Entry {
 		if err != nil || out == nil {
 			return nil, err
 		}
-		answer, _ := any(out).(api.Output)
-		return answer, nil
+		return out, nil
 	}
 	return e
 }
 
 func resource[In any](u Use[In]) Resource {
-	r := Resource{Kind: u.Kind, Usage: u.Usage, State: u.State, Opens: u.Opens, Abroad: u.Abroad, Alias: u.Alias}
+	r := Resource{Kind: u.Kind, Usage: u.Usage, State: u.State, Opens: u.Opens, Abroad: u.Abroad, Alias: u.Alias, CallerAccount: u.CallerAccount, Operator: u.Operator}
 	if u.Permit != "" {
 		r.Permit = iam.NewAction(u.Permit)
+		r.Operation = grant.OfPermission(u.Permit)
+	}
+	if u.Context != nil {
+		r.Context = func(in api.Input) map[string]string { return u.Context(in.(any).(*In)) }
+	}
+	if u.Passes != nil {
+		r.Passes = func(c *Call, rec *key.Record, in api.Input) (*grant.Grant, error) {
+			return u.Passes(c, rec, in.(any).(*In))
+		}
+	}
+	if u.Grant != nil {
+		r.Grant = func(in api.Input) (token, id string) { return u.Grant(in.(any).(*In)) }
+	}
+	r.keys = make(map[string]func(api.Input, []Held, string) iam.Value, len(u.Keys))
+	for name, read := range u.Keys {
+		r.keys[name] = func(in api.Input, h []Held, sub string) iam.Value { return read(in.(any).(*In), h, sub) }
 	}
 	if u.Ref != nil {
 		r.Ref = func(in api.Input) string { return u.Ref(in.(any).(*In)) }
 	}
 	if u.Blob != nil {
 		r.Blob = func(in api.Input) []byte { return u.Blob(in.(any).(*In)) }
+	}
+	if u.Entity != nil {
+		r.Entity = func(c *Call, in api.Input) string { return u.Entity(c, in.(any).(*In)) }
 	}
 	if u.When != nil {
 		r.When = func(in api.Input) bool { return u.When(in.(any).(*In)) }

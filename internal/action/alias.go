@@ -20,7 +20,7 @@ func aliases() []*Entry {
 		entry(Action[api.CreateAliasInput, None]{
 			Name: "CreateAlias",
 			Uses: []Use[api.CreateAliasInput]{
-				{Kind: OnNewAlias, Permit: "kms:CreateAlias", Ref: func(in *api.CreateAliasInput) string { return in.AliasName }},
+				{Kind: OnNewAlias, Permit: "kms:CreateAlias", CallerAccount: true, Ref: func(in *api.CreateAliasInput) string { return in.AliasName }},
 				{Kind: OnKey, Permit: "kms:CreateAlias", State: key.NotDeleting, Alias: AliasNoAliasToKey, Ref: func(in *api.CreateAliasInput) string { return in.TargetKeyId }},
 			},
 			Rules:   func(in *api.CreateAliasInput) error { return aliasNameRules(in.AliasName) },
@@ -31,7 +31,7 @@ func aliases() []*Entry {
 		entry(Action[api.UpdateAliasInput, None]{
 			Name: "UpdateAlias",
 			Uses: []Use[api.UpdateAliasInput]{
-				{Kind: OnAlias, Permit: "kms:UpdateAlias", Ref: func(in *api.UpdateAliasInput) string { return in.AliasName }},
+				{Kind: OnAlias, Permit: "kms:UpdateAlias", CallerAccount: true, Ref: func(in *api.UpdateAliasInput) string { return in.AliasName }},
 				{Kind: OnKey, Permit: "kms:UpdateAlias", Ref: func(in *api.UpdateAliasInput) string { return in.AliasName }},
 				{Kind: OnKey, Permit: "kms:UpdateAlias", State: key.NewTarget, Alias: AliasNoAliasToKey, Ref: func(in *api.UpdateAliasInput) string { return in.TargetKeyId }},
 			},
@@ -44,7 +44,7 @@ func aliases() []*Entry {
 		entry(Action[api.DeleteAliasInput, None]{
 			Name: "DeleteAlias",
 			Uses: []Use[api.DeleteAliasInput]{
-				{Kind: OnAlias, Permit: "kms:DeleteAlias", Ref: func(in *api.DeleteAliasInput) string { return in.AliasName }},
+				{Kind: OnAlias, Permit: "kms:DeleteAlias", CallerAccount: true, Ref: func(in *api.DeleteAliasInput) string { return in.AliasName }},
 				{Kind: OnKey, Permit: "kms:DeleteAlias", Ref: func(in *api.DeleteAliasInput) string { return in.AliasName }},
 			},
 			Rules:   func(in *api.DeleteAliasInput) error { return aliasNameRules(in.AliasName) },

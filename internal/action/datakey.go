@@ -14,7 +14,9 @@ func dataKeys() []*Entry {
 	return []*Entry{
 		entry(Action[api.GenerateDataKeyInput, api.GenerateDataKeyOutput]{
 			Name: "GenerateDataKey",
-			Uses: generates("kms:GenerateDataKey", func(in *api.GenerateDataKeyInput) string { return in.KeyId }),
+			Uses: generates("kms:GenerateDataKey",
+				func(in *api.GenerateDataKeyInput) string { return in.KeyId },
+				func(in *api.GenerateDataKeyInput) map[string]string { return in.EncryptionContext }),
 			Rules: func(in *api.GenerateDataKeyInput) error {
 				return dataKeyRules(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
 			},
@@ -32,7 +34,9 @@ func dataKeys() []*Entry {
 		}),
 		entry(Action[api.GenerateDataKeyWithoutPlaintextInput, api.GenerateDataKeyWithoutPlaintextOutput]{
 			Name: "GenerateDataKeyWithoutPlaintext",
-			Uses: generates("kms:GenerateDataKeyWithoutPlaintext", func(in *api.GenerateDataKeyWithoutPlaintextInput) string { return in.KeyId }),
+			Uses: generates("kms:GenerateDataKeyWithoutPlaintext",
+				func(in *api.GenerateDataKeyWithoutPlaintextInput) string { return in.KeyId },
+				func(in *api.GenerateDataKeyWithoutPlaintextInput) map[string]string { return in.EncryptionContext }),
 			Rules: func(in *api.GenerateDataKeyWithoutPlaintextInput) error {
 				return dataKeyRules(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
 			},
@@ -61,9 +65,10 @@ func dataKeys() []*Entry {
 	}
 }
 
-func generates[In any](permit string, ref func(*In) string) []Use[In] {
+func generates[In any](permit string, ref func(*In) string, context func(*In) map[string]string) []Use[In] {
 	return []Use[In]{{
-		Kind: OnKey, Permit: permit, Abroad: true, Ref: ref,
+		Kind: OnKey, Permit: permit, Abroad: true, Ref: ref, Context: context,
+		Keys:  cryptographic(ref, noAlgorithm, context),
 		Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensCurrent,
 	}}
 }

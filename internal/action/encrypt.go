@@ -7,6 +7,7 @@ import (
 	"trent/internal/api"
 	"trent/internal/crypt"
 	"trent/internal/fault"
+	"trent/internal/iam"
 	"trent/internal/key"
 )
 
@@ -17,6 +18,11 @@ func encrypt() []*Entry {
 			Name: "Encrypt",
 			Uses: []Use[api.EncryptInput]{{
 				Kind: OnKey, Permit: "kms:Encrypt", Abroad: true, Ref: func(in *api.EncryptInput) string { return in.KeyId },
+				Context: func(in *api.EncryptInput) map[string]string { return in.EncryptionContext },
+				Keys: cryptographic(
+					func(in *api.EncryptInput) string { return in.KeyId },
+					func(in *api.EncryptInput) api.EncryptionAlgorithm { return in.EncryptionAlgorithm },
+					func(in *api.EncryptInput) map[string]string { return in.EncryptionContext }),
 				Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensCurrent,
 			}},
 			Rules: func(in *api.EncryptInput) error { return checkContext(in.EncryptionContext) },
@@ -36,7 +42,12 @@ func encrypt() []*Entry {
 			Name: "Decrypt",
 			Uses: []Use[api.DecryptInput]{{
 				Kind: OnKey, Permit: "kms:Decrypt", Abroad: true, Ref: func(in *api.DecryptInput) string { return in.KeyId },
-				Blob:  func(in *api.DecryptInput) []byte { return in.CiphertextBlob },
+				Blob:    func(in *api.DecryptInput) []byte { return in.CiphertextBlob },
+				Context: func(in *api.DecryptInput) map[string]string { return in.EncryptionContext },
+				Keys: cryptographic(
+					func(in *api.DecryptInput) string { return in.KeyId },
+					func(in *api.DecryptInput) api.EncryptionAlgorithm { return in.EncryptionAlgorithm },
+					func(in *api.DecryptInput) map[string]string { return in.EncryptionContext }),
 				Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensBlob,
 			}},
 			Rules: func(in *api.DecryptInput) error {
@@ -65,11 +76,21 @@ func encrypt() []*Entry {
 			Uses: []Use[api.ReEncryptInput]{
 				{
 					Kind: OnKey, Permit: "kms:ReEncryptFrom", Abroad: true, Ref: func(in *api.ReEncryptInput) string { return in.SourceKeyId },
-					Blob:  func(in *api.ReEncryptInput) []byte { return in.CiphertextBlob },
+					Blob:    func(in *api.ReEncryptInput) []byte { return in.CiphertextBlob },
+					Context: func(in *api.ReEncryptInput) map[string]string { return in.SourceEncryptionContext },
+					Keys: reEncryptKeys(
+						func(in *api.ReEncryptInput) string { return in.SourceKeyId },
+						func(in *api.ReEncryptInput) api.EncryptionAlgorithm { return in.SourceEncryptionAlgorithm },
+						func(in *api.ReEncryptInput) map[string]string { return in.SourceEncryptionContext }),
 					Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensBlob,
 				},
 				{
 					Kind: OnKey, Permit: "kms:ReEncryptTo", Abroad: true, Ref: func(in *api.ReEncryptInput) string { return in.DestinationKeyId },
+					Context: func(in *api.ReEncryptInput) map[string]string { return in.DestinationEncryptionContext },
+					Keys: reEncryptKeys(
+						func(in *api.ReEncryptInput) string { return in.DestinationKeyId },
+						func(in *api.ReEncryptInput) api.EncryptionAlgorithm { return in.DestinationEncryptionAlgorithm },
+						func(in *api.ReEncryptInput) map[string]string { return in.DestinationEncryptionContext }),
 					Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensCurrent,
 				},
 			},
@@ -90,6 +111,19 @@ func encrypt() []*Entry {
 			Run: reEncrypt,
 		}),
 	}
+}
+
+// reEncryptKeys are the condition keys of one side of ReEncrypt. Both sides know
+// whether the other has the same key.
+func reEncryptKeys(ref func(*api.ReEncryptInput) string, alg func(*api.ReEncryptInput) api.EncryptionAlgorithm, context func(*api.ReEncryptInput) map[string]string) Keys[api.ReEncryptInput] {
+	return cryptographic(ref, alg, context).and(Keys[api.ReEncryptInput]{
+		"kms:reencryptonsamekey": func(_ *api.ReEncryptInput, h []Held, _ string) iam.Value {
+			if len(h) < 2 || h[0].Record == nil || h[1].Record == nil {
+				return iam.Value{}
+			}
+			return iam.Flag(h[0].Record.ARN == h[1].Record.ARN)
+		},
+	})
 }
 
 func reEncrypt(_ context.Context, c *Call, in *api.ReEncryptInput) (*api.ReEncryptOutput, error) {

@@ -21,8 +21,11 @@ func keys() []*Entry {
 		entry(Action[api.CreateKeyInput, api.CreateKeyOutput]{
 			Name: "CreateKey",
 			Uses: []Use[api.CreateKeyInput]{
-				{Kind: OnAccount, Permit: "kms:CreateKey"},
-				{Kind: OnAccount, Permit: "kms:TagResource", When: func(in *api.CreateKeyInput) bool { return len(in.Tags) > 0 }},
+				{Kind: OnAccount, Permit: "kms:CreateKey", CallerAccount: true, Keys: createKeyKeys()},
+				{
+					Kind: OnAccount, Permit: "kms:TagResource", CallerAccount: true, Keys: tagKeys(tagsOfCreateKey),
+					When: func(in *api.CreateKeyInput) bool { return len(in.Tags) > 0 },
+				},
 			},
 			Rules:   createKeyRules,
 			Mutates: true,
@@ -30,8 +33,11 @@ func keys() []*Entry {
 			Run:     createKey,
 		}),
 		entry(Action[api.DescribeKeyInput, api.DescribeKeyOutput]{
-			Name:  "DescribeKey",
-			Uses:  []Use[api.DescribeKeyInput]{{Kind: OnKey, Permit: "kms:DescribeKey", Abroad: true, Ref: func(in *api.DescribeKeyInput) string { return in.KeyId }}},
+			Name: "DescribeKey",
+			Uses: []Use[api.DescribeKeyInput]{{
+				Kind: OnKey, Permit: "kms:DescribeKey", Abroad: true, Ref: func(in *api.DescribeKeyInput) string { return in.KeyId },
+				Keys: requestAlias(func(in *api.DescribeKeyInput) string { return in.KeyId }),
+			}},
 			Audit: []string{"KeyId"},
 			Run: func(_ context.Context, c *Call, _ *api.DescribeKeyInput) (*api.DescribeKeyOutput, error) {
 				return &api.DescribeKeyOutput{KeyMetadata: metadata(c.Held[0].Record, c.Now)}, nil
@@ -72,7 +78,7 @@ func keys() []*Entry {
 		}),
 		entry(Action[api.ScheduleKeyDeletionInput, api.ScheduleKeyDeletionOutput]{
 			Name:    "ScheduleKeyDeletion",
-			Uses:    manage("kms:ScheduleKeyDeletion", key.Schedulable, func(in *api.ScheduleKeyDeletionInput) string { return in.KeyId }),
+			Uses:    manageUnder("kms:ScheduleKeyDeletion", key.Schedulable, func(in *api.ScheduleKeyDeletionInput) string { return in.KeyId }, scheduleKeys()),
 			Rules:   scheduleRules,
 			Mutates: true,
 			Audit:   []string{"KeyId", "PendingWindowInDays"},
@@ -91,7 +97,12 @@ func keys() []*Entry {
 // manage is the one use of actions that administer one key of the caller's own
 // account and take no alias for it.
 func manage[In any](permit string, state key.StateRule, ref func(*In) string) []Use[In] {
-	return []Use[In]{{Kind: OnKey, Permit: permit, Ref: ref, State: state, Alias: AliasUnsupported}}
+	return manageUnder(permit, state, ref, nil)
+}
+
+// manageUnder is manage with condition keys of the action's own.
+func manageUnder[In any](permit string, state key.StateRule, ref func(*In) string, keys Keys[In]) []Use[In] {
+	return []Use[In]{{Kind: OnKey, Permit: permit, Ref: ref, State: state, Alias: AliasUnsupported, Keys: keys}}
 }
 
 // change wishes for an altered copy of a record.
@@ -109,6 +120,30 @@ func (c *Call) setEnabled(on bool) (*None, error) {
 		return nil, nil
 	}
 	return c.change(rec, func(r *key.Record) { r.Enabled = on })
+}
+
+func tagsOfCreateKey(in *api.CreateKeyInput) []api.Tag { return in.Tags }
+
+// createKeyKeys tell of the key to be, with what is meant where nothing was sent.
+func createKeyKeys() Keys[api.CreateKeyInput] {
+	return tagKeys(tagsOfCreateKey).and(Keys[api.CreateKeyInput]{
+		"aws:resourcetag": func(in *api.CreateKeyInput, _ []Held, sub string) iam.Value { return tagValue(in.Tags, sub) },
+		"kms:bypasspolicylockoutsafetycheck": func(in *api.CreateKeyInput, _ []Held, _ string) iam.Value {
+			return flag(in.Has("BypassPolicyLockoutSafetyCheck"), in.BypassPolicyLockoutSafetyCheck)
+		},
+		"kms:keyorigin": func(in *api.CreateKeyInput, _ []Held, _ string) iam.Value { return or(in.Origin, api.OriginAWSKMS) },
+		"kms:keyspec":   func(in *api.CreateKeyInput, _ []Held, _ string) iam.Value { return iam.Text(string(requestedSpec(in))) },
+		"kms:keyusage": func(in *api.CreateKeyInput, _ []Held, _ string) iam.Value {
+			return or(in.KeyUsage, api.KeyUsageEncryptDecrypt)
+		},
+		"kms:multiregion": func(in *api.CreateKeyInput, _ []Held, _ string) iam.Value { return iam.Flag(in.MultiRegion) },
+		"kms:multiregionkeytype": func(in *api.CreateKeyInput, _ []Held, _ string) iam.Value {
+			if !in.MultiRegion {
+				return iam.Value{}
+			}
+			return iam.Text(string(api.MultiRegionKeyTypePrimary))
+		},
+	})
 }
 
 func createKeyRules(in *api.CreateKeyInput) error {
@@ -154,7 +189,7 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 	return api.KeySpecSymmetricDefault
 }
 
-func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
+func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
 	id := keyring.NewKeyID()
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
@@ -165,7 +200,7 @@ func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateK
 	for _, t := range in.Tags {
 		rec.Tags = append(rec.Tags, key.Tag{Key: t.TagKey, Value: t.TagValue})
 	}
-	policy, err := c.checkedPolicy(rec, in.Policy, in.BypassPolicyLockoutSafetyCheck)
+	policy, err := c.checkedPolicy(ctx, rec, in.Policy, in.BypassPolicyLockoutSafetyCheck)
 	if err != nil {
 		return nil, err
 	}
@@ -181,20 +216,27 @@ func createKey(_ context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateK
 
 // checkedPolicy compiles a policy for rec, or the default one where none is
 // given, and sees to it that the caller stays able to change it.
-func (c *Call) checkedPolicy(rec *key.Record, text string, bypass bool) (*iam.Policy, error) {
+func (c *Call) checkedPolicy(ctx context.Context, rec *key.Record, text string, bypass bool) (*iam.Policy, error) {
 	if text == "" {
 		text = key.DefaultPolicy(c.Lists.Partition(), rec.Account())
 	}
 	if len(text) > iam.MaxPolicySize {
 		return nil, fault.New(api.LimitExceededException, "The key policy exceeds the limit of 32768 bytes.")
 	}
-	policy, err := c.Lists.ParsePolicy(text)
+	bound, err := iam.Bind(text, c.Identities.UniqueID)
+	var policy *iam.Policy
+	if err == nil {
+		policy, err = c.Lists.ParsePolicy(bound)
+	}
+	if err == nil {
+		err = iam.Check(policy, iam.KeyPolicy)
+	}
 	switch {
-	case errors.Is(err, iam.ErrUnsupported):
-		return nil, fault.New(api.UnsupportedOperationException, "This version of Trent does not evaluate an element of the policy, and stores no policy that it does not enforce ("+err.Error()+").")
+	case errors.Is(err, iam.ErrInvalidPrincipal):
+		return nil, fault.New(api.MalformedPolicyDocumentException, "Policy contains a statement with one or more invalid principals.")
 	case err != nil:
 		return nil, fault.New(api.MalformedPolicyDocumentException, "The policy document is not valid ("+err.Error()+").")
-	case !bypass && !c.KeepsControl(rec, policy):
+	case !bypass && !c.KeepsControl(ctx, rec, policy):
 		return nil, fault.New(api.MalformedPolicyDocumentException, "The new key policy will not allow you to update the key policy in the future.")
 	}
 	return policy, nil
@@ -244,6 +286,19 @@ const (
 	maxWindow     = 30
 	defaultWindow = 30
 )
+
+// scheduleKeys: a window that was not sent is the one that it stands for, so that
+// a policy that wants a long one is not passed by.
+func scheduleKeys() Keys[api.ScheduleKeyDeletionInput] {
+	return Keys[api.ScheduleKeyDeletionInput]{
+		"kms:schedulekeydeletionpendingwindowindays": func(in *api.ScheduleKeyDeletionInput, _ []Held, _ string) iam.Value {
+			if !in.Has("PendingWindowInDays") {
+				return iam.Number(defaultWindow)
+			}
+			return iam.Number(int64(in.PendingWindowInDays))
+		},
+	}
+}
 
 func scheduleRules(in *api.ScheduleKeyDeletionInput) error {
 	if in.Has("PendingWindowInDays") && (in.PendingWindowInDays < minWindow || in.PendingWindowInDays > maxWindow) {

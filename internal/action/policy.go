@@ -5,6 +5,7 @@ import (
 
 	"trent/internal/api"
 	"trent/internal/fault"
+	"trent/internal/iam"
 	"trent/internal/key"
 )
 
@@ -19,20 +20,25 @@ func policies() []*Entry {
 			},
 			Audit: []string{"KeyId", "PolicyName"},
 			Run: func(_ context.Context, c *Call, _ *api.GetKeyPolicyInput) (*api.GetKeyPolicyOutput, error) {
-				return &api.GetKeyPolicyOutput{Policy: c.Held[0].Record.Policy.Source, PolicyName: key.PolicyName}, nil
+				text := iam.Unbind(c.Held[0].Record.Policy.Source, c.Identities.ARNOf)
+				return &api.GetKeyPolicyOutput{Policy: text, PolicyName: key.PolicyName}, nil
 			},
 		}),
 		entry(Action[api.PutKeyPolicyInput, None]{
 			Name: "PutKeyPolicy",
-			Uses: manage("kms:PutKeyPolicy", key.AnyState, func(in *api.PutKeyPolicyInput) string { return in.KeyId }),
+			Uses: manageUnder("kms:PutKeyPolicy", key.AnyState, func(in *api.PutKeyPolicyInput) string { return in.KeyId }, Keys[api.PutKeyPolicyInput]{
+				"kms:bypasspolicylockoutsafetycheck": func(in *api.PutKeyPolicyInput, _ []Held, _ string) iam.Value {
+					return flag(in.Has("BypassPolicyLockoutSafetyCheck"), in.BypassPolicyLockoutSafetyCheck)
+				},
+			}),
 			Fit: func(_ []Held, in *api.PutKeyPolicyInput) error {
 				return checkPolicyName(in.PolicyName)
 			},
 			Mutates: true,
 			Audit:   []string{"KeyId", "PolicyName", "Policy", "BypassPolicyLockoutSafetyCheck"},
-			Run: func(_ context.Context, c *Call, in *api.PutKeyPolicyInput) (*None, error) {
+			Run: func(ctx context.Context, c *Call, in *api.PutKeyPolicyInput) (*None, error) {
 				rec := c.Held[0].Record
-				policy, err := c.checkedPolicy(rec, in.Policy, in.BypassPolicyLockoutSafetyCheck)
+				policy, err := c.checkedPolicy(ctx, rec, in.Policy, in.BypassPolicyLockoutSafetyCheck)
 				if err != nil {
 					return nil, err
 				}

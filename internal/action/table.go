@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), aliases(), tags(), policies()} {
+	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), aliases(), tags(), policies(), grants()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -16,7 +16,6 @@ func Table() map[string]*Entry {
 func NotYet() map[string]string {
 	const (
 		asymmetric  = "needs asymmetric and HMAC keys"
-		grants      = "needs grants"
 		rotation    = "needs rotation of key material"
 		importing   = "needs imported key material"
 		multiRegion = "needs multi-Region keys"
@@ -27,8 +26,6 @@ func NotYet() map[string]string {
 		"Sign": asymmetric, "Verify": asymmetric, "GetPublicKey": asymmetric, "GenerateMac": asymmetric, "VerifyMac": asymmetric,
 		"DeriveSharedSecret": asymmetric, "GenerateDataKeyPair": asymmetric, "GenerateDataKeyPairWithoutPlaintext": asymmetric,
 		"Encapsulate": asymmetric, "Decapsulate": asymmetric,
-
-		"CreateGrant": grants, "ListGrants": grants, "ListRetirableGrants": grants, "RevokeGrant": grants, "RetireGrant": grants,
 
 		"EnableKeyRotation": rotation, "DisableKeyRotation": rotation, "GetKeyRotationStatus": rotation,
 		"RotateKeyOnDemand": rotation, "ListKeyRotations": rotation,

@@ -132,7 +132,7 @@ func TestKeyStates(t *testing.T) {
 // may be in any state.
 func stateRule(e *action.Entry) (rule key.StateRule, onKey bool) {
 	for _, u := range e.Uses {
-		if u.Kind == action.OnKey {
+		if u.Kind == action.OnKey || u.Kind == action.OnGrant {
 			onKey = true
 			if u.State != key.AnyState {
 				rule = u.State
@@ -158,7 +158,7 @@ func TestPermissions(t *testing.T) {
 			if u.Kind == action.OnKey && u.Alias == action.AliasResolves && !hasAliasName(e) || name == "DeleteAlias" {
 				got[1] = "alias"
 			}
-			on := map[action.Kind]string{action.OnAccount: "*", action.OnAlias: "alias", action.OnNewAlias: "alias", action.OnKey: "key"}[u.Kind]
+			on := map[action.Kind]string{action.OnAccount: "*", action.OnAlias: "alias", action.OnNewAlias: "alias", action.OnKey: "key", action.OnGrant: "grant"}[u.Kind]
 			if u.Permit.Name != "" && (u.When == nil || u.Kind == action.OnKey) {
 				got = append(got, u.Permit.Name+"="+on)
 			}

@@ -7,6 +7,7 @@ import (
 
 	"trent/internal/api"
 	"trent/internal/fault"
+	"trent/internal/iam"
 	"trent/internal/key"
 )
 
@@ -15,15 +16,17 @@ func tags() []*Entry {
 	return []*Entry{
 		entry(Action[api.TagResourceInput, None]{
 			Name:    "TagResource",
-			Uses:    manage("kms:TagResource", key.NotDeleting, func(in *api.TagResourceInput) string { return in.KeyId }),
+			Uses:    manageUnder("kms:TagResource", key.NotDeleting, func(in *api.TagResourceInput) string { return in.KeyId }, tagKeys(func(in *api.TagResourceInput) []api.Tag { return in.Tags })),
 			Rules:   func(in *api.TagResourceInput) error { return checkTags(in.Tags) },
 			Mutates: true,
 			Audit:   []string{"KeyId", "Tags"},
 			Run:     tagResource,
 		}),
 		entry(Action[api.UntagResourceInput, None]{
-			Name:    "UntagResource",
-			Uses:    manage("kms:UntagResource", key.NotDeleting, func(in *api.UntagResourceInput) string { return in.KeyId }),
+			Name: "UntagResource",
+			Uses: manageUnder("kms:UntagResource", key.NotDeleting, func(in *api.UntagResourceInput) string { return in.KeyId }, Keys[api.UntagResourceInput]{
+				"aws:tagkeys": func(in *api.UntagResourceInput, _ []Held, _ string) iam.Value { return iam.Texts(in.TagKeys) },
+			}),
 			Rules:   untagRules,
 			Mutates: true,
 			Audit:   []string{"KeyId", "TagKeys"},

@@ -8,13 +8,28 @@ import (
 	"trent/internal/fault"
 )
 
-// Input is the request of an operation.
+// A Service is one of the APIs that are served, as its model describes it.
+type Service struct {
+	Name      string // in the scope of a credential: kms, iam, sts
+	Version   string // of the API: the date of its model
+	Namespace string // of the XML that it speaks; empty: it speaks JSON
+	Global    bool   // it is signed for the home Region of its partition, whatever Region is meant
+	Lookup    func(operation string) (*Operation, bool)
+	// Status is the HTTP status of an error that the model lists; zero: it lists
+	// no such error.
+	Status func(fault.Code) int
+}
+
+// KMS is AWS KMS, the service whose vocabulary this package is.
+func KMS() *Service { return &kms }
+
+var kms = Service{Name: "kms", Version: "2014-11-01", Lookup: Lookup, Status: modelled}
+
+// Input is the request of an operation. How it is read depends on the protocol
+// of its service: see JSONInput and package query.
 type Input interface {
-	// UnmarshalJSONFrom reads one JSON object. Unknown members are skipped;
-	// null counts as absent.
-	UnmarshalJSONFrom(*jsontext.Decoder) error
 	// Validate checks every constraint of the model and reports all that are
-	// broken in one ValidationException.
+	// broken in one refusal.
 	Validate() error
 	// Has reports whether the request held the member of this wire name.
 	Has(member string) bool
@@ -23,8 +38,20 @@ type Input interface {
 	AppendMember(dst []byte, member string) ([]byte, bool)
 }
 
-// Output is the answer of an operation.
-type Output interface {
+// Output is the answer of an operation: a JSONOutput or a query.Output, as the
+// protocol of its service has it. nil is an answer without members.
+type Output any
+
+// JSONInput is the request of an operation of a service that speaks JSON.
+type JSONInput interface {
+	Input
+	// UnmarshalJSONFrom reads one JSON object. Unknown members are skipped;
+	// null counts as absent.
+	UnmarshalJSONFrom(*jsontext.Decoder) error
+}
+
+// JSONOutput is the answer of an operation of a service that speaks JSON.
+type JSONOutput interface {
 	AppendJSON(dst []byte) []byte
 }
 
@@ -94,22 +121,25 @@ func (o *Operation) May(code fault.Code) bool {
 	return slices.Contains(o.Errors, code) || common(code)
 }
 
-// presence holds a bit for each member that a decoded structure had, by the
+// Presence holds a bit for each member that a decoded structure had, by the
 // member's place in the model.
-type presence uint64
+type Presence uint64
 
-func (p presence) has(member int) bool { return p>>member&1 == 1 }
+// Has reports whether the member at this place was there.
+func (p Presence) Has(member int) bool { return p>>member&1 == 1 }
 
-func (p *presence) mark(member int, present bool) {
+// Mark notes that the member at this place was there, if it was.
+func (p *Presence) Mark(member int, present bool) {
 	if present {
 		*p |= 1 << member
 	}
 }
 
-func (p presence) named(members []Member, name string) bool {
+// Named is Has by the name of a member.
+func (p Presence) Named(members []Member, name string) bool {
 	for i := range members {
 		if members[i].Name == name {
-			return p.has(i)
+			return p.Has(i)
 		}
 	}
 	return false

@@ -181,7 +181,7 @@ func TestAppendJSON(t *testing.T) {
 	created := time.UnixMilli(1571767572317)
 	tests := []struct {
 		name string
-		out  api.Output
+		out  api.JSONOutput
 		want string
 	}{
 		{"empty", &api.ConnectCustomKeyStoreOutput{}, `{}`},

@@ -18,7 +18,7 @@ import (
 
 // Decode reads the body of a request, which is one JSON object and nothing
 // after it, into in. It keeps no reference to body.
-func Decode(body []byte, in Input) error {
+func Decode(body []byte, in JSONInput) error {
 	s := sources.Get().(*source)
 	defer s.release()
 	s.buf = *bytes.NewBuffer(body)

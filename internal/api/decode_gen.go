@@ -6,7 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *CancelKeyDeletionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -15,7 +15,7 @@ func (in *CancelKeyDeletionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ConnectCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -24,7 +24,7 @@ func (in *ConnectCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) err
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *CreateAliasInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -33,7 +33,7 @@ func (in *CreateAliasInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *CreateCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -42,7 +42,7 @@ func (in *CreateCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) erro
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *CreateGrantInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -51,7 +51,7 @@ func (in *CreateGrantInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *CreateKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -60,7 +60,7 @@ func (in *CreateKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DecapsulateInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -69,7 +69,7 @@ func (in *DecapsulateInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DecryptInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -78,7 +78,7 @@ func (in *DecryptInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DeleteAliasInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -87,7 +87,7 @@ func (in *DeleteAliasInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DeleteCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -96,7 +96,7 @@ func (in *DeleteCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) erro
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DeleteImportedKeyMaterialInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -105,7 +105,7 @@ func (in *DeleteImportedKeyMaterialInput) UnmarshalJSONFrom(d *jsontext.Decoder)
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DeriveSharedSecretInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -114,7 +114,7 @@ func (in *DeriveSharedSecretInput) UnmarshalJSONFrom(d *jsontext.Decoder) error 
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DescribeCustomKeyStoresInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -123,7 +123,7 @@ func (in *DescribeCustomKeyStoresInput) UnmarshalJSONFrom(d *jsontext.Decoder) e
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DescribeKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -132,7 +132,7 @@ func (in *DescribeKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DisableKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -141,7 +141,7 @@ func (in *DisableKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DisableKeyRotationInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -150,7 +150,7 @@ func (in *DisableKeyRotationInput) UnmarshalJSONFrom(d *jsontext.Decoder) error 
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *DisconnectCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -159,7 +159,7 @@ func (in *DisconnectCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) 
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *EnableKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -168,7 +168,7 @@ func (in *EnableKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *EnableKeyRotationInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -177,7 +177,7 @@ func (in *EnableKeyRotationInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *EncapsulateInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -186,7 +186,7 @@ func (in *EncapsulateInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *EncryptInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -195,7 +195,7 @@ func (in *EncryptInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GenerateDataKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -204,7 +204,7 @@ func (in *GenerateDataKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GenerateDataKeyPairInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -213,7 +213,7 @@ func (in *GenerateDataKeyPairInput) UnmarshalJSONFrom(d *jsontext.Decoder) error
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GenerateDataKeyPairWithoutPlaintextInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -222,7 +222,7 @@ func (in *GenerateDataKeyPairWithoutPlaintextInput) UnmarshalJSONFrom(d *jsontex
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GenerateDataKeyWithoutPlaintextInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -231,7 +231,7 @@ func (in *GenerateDataKeyWithoutPlaintextInput) UnmarshalJSONFrom(d *jsontext.De
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GenerateMacInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -240,7 +240,7 @@ func (in *GenerateMacInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GenerateRandomInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -249,7 +249,7 @@ func (in *GenerateRandomInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GetKeyLastUsageInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -258,7 +258,7 @@ func (in *GetKeyLastUsageInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GetKeyPolicyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -267,7 +267,7 @@ func (in *GetKeyPolicyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GetKeyRotationStatusInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -276,7 +276,7 @@ func (in *GetKeyRotationStatusInput) UnmarshalJSONFrom(d *jsontext.Decoder) erro
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GetParametersForImportInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -285,7 +285,7 @@ func (in *GetParametersForImportInput) UnmarshalJSONFrom(d *jsontext.Decoder) er
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *GetPublicKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -294,7 +294,7 @@ func (in *GetPublicKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ImportKeyMaterialInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -303,7 +303,7 @@ func (in *ImportKeyMaterialInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListAliasesInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -312,7 +312,7 @@ func (in *ListAliasesInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListGrantsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -321,7 +321,7 @@ func (in *ListGrantsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListKeyPoliciesInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -330,7 +330,7 @@ func (in *ListKeyPoliciesInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListKeyRotationsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -339,7 +339,7 @@ func (in *ListKeyRotationsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListKeysInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -348,7 +348,7 @@ func (in *ListKeysInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListResourceTagsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -357,7 +357,7 @@ func (in *ListResourceTagsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ListRetirableGrantsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -366,7 +366,7 @@ func (in *ListRetirableGrantsInput) UnmarshalJSONFrom(d *jsontext.Decoder) error
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *PutKeyPolicyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -375,7 +375,7 @@ func (in *PutKeyPolicyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ReEncryptInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -384,7 +384,7 @@ func (in *ReEncryptInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ReplicateKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -393,7 +393,7 @@ func (in *ReplicateKeyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *RetireGrantInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -402,7 +402,7 @@ func (in *RetireGrantInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *RevokeGrantInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -411,7 +411,7 @@ func (in *RevokeGrantInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *RotateKeyOnDemandInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -420,7 +420,7 @@ func (in *RotateKeyOnDemandInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *ScheduleKeyDeletionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -429,7 +429,7 @@ func (in *ScheduleKeyDeletionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *SignInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -438,7 +438,7 @@ func (in *SignInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *TagResourceInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -447,7 +447,7 @@ func (in *TagResourceInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *UntagResourceInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -456,7 +456,7 @@ func (in *UntagResourceInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *UpdateAliasInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -465,7 +465,7 @@ func (in *UpdateAliasInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *UpdateCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -474,7 +474,7 @@ func (in *UpdateCustomKeyStoreInput) UnmarshalJSONFrom(d *jsontext.Decoder) erro
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *UpdateKeyDescriptionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -483,7 +483,7 @@ func (in *UpdateKeyDescriptionInput) UnmarshalJSONFrom(d *jsontext.Decoder) erro
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *UpdatePrimaryRegionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -492,7 +492,7 @@ func (in *UpdatePrimaryRegionInput) UnmarshalJSONFrom(d *jsontext.Decoder) error
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *VerifyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -501,7 +501,7 @@ func (in *VerifyInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return r.err
 }
 
-// UnmarshalJSONFrom implements Input.
+// UnmarshalJSONFrom implements JSONInput.
 func (in *VerifyMacInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	r := reader{d: d}
 	if r.document() {
@@ -514,7 +514,7 @@ func (in *CancelKeyDeletionInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -525,7 +525,7 @@ func (in *ConnectCustomKeyStoreInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CustomKeyStoreId":
-			in.got.mark(0, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(0, r.string(&in.CustomKeyStoreId))
 		default:
 			r.skip()
 		}
@@ -536,9 +536,9 @@ func (in *CreateAliasInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "AliasName":
-			in.got.mark(0, r.string(&in.AliasName))
+			in.got.Mark(0, r.string(&in.AliasName))
 		case "TargetKeyId":
-			in.got.mark(1, r.string(&in.TargetKeyId))
+			in.got.Mark(1, r.string(&in.TargetKeyId))
 		default:
 			r.skip()
 		}
@@ -549,31 +549,31 @@ func (in *CreateCustomKeyStoreInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CustomKeyStoreName":
-			in.got.mark(0, r.string(&in.CustomKeyStoreName))
+			in.got.Mark(0, r.string(&in.CustomKeyStoreName))
 		case "CloudHsmClusterId":
-			in.got.mark(1, r.string(&in.CloudHsmClusterId))
+			in.got.Mark(1, r.string(&in.CloudHsmClusterId))
 		case "TrustAnchorCertificate":
-			in.got.mark(2, r.string(&in.TrustAnchorCertificate))
+			in.got.Mark(2, r.string(&in.TrustAnchorCertificate))
 		case "KeyStorePassword":
-			in.got.mark(3, r.secretString(&in.KeyStorePassword))
+			in.got.Mark(3, r.secretString(&in.KeyStorePassword))
 		case "CustomKeyStoreType":
-			in.got.mark(4, readEnum(r, &in.CustomKeyStoreType, customKeyStoreTypeValues[:]))
+			in.got.Mark(4, readEnum(r, &in.CustomKeyStoreType, customKeyStoreTypeValues[:]))
 		case "XksProxyUriEndpoint":
-			in.got.mark(5, r.string(&in.XksProxyUriEndpoint))
+			in.got.Mark(5, r.string(&in.XksProxyUriEndpoint))
 		case "XksProxyUriPath":
-			in.got.mark(6, r.string(&in.XksProxyUriPath))
+			in.got.Mark(6, r.string(&in.XksProxyUriPath))
 		case "XksProxyVpcEndpointServiceName":
-			in.got.mark(7, r.string(&in.XksProxyVpcEndpointServiceName))
+			in.got.Mark(7, r.string(&in.XksProxyVpcEndpointServiceName))
 		case "XksProxyVpcEndpointServiceOwner":
-			in.got.mark(8, r.string(&in.XksProxyVpcEndpointServiceOwner))
+			in.got.Mark(8, r.string(&in.XksProxyVpcEndpointServiceOwner))
 		case "XksProxyAuthenticationCredential":
 			if r.begin('{', aStructure) {
 				in.XksProxyAuthenticationCredential = new(XksProxyAuthenticationCredential)
 				in.XksProxyAuthenticationCredential.read(r)
-				in.got.mark(9, true)
+				in.got.Mark(9, true)
 			}
 		case "XksProxyConnectivity":
-			in.got.mark(10, readEnum(r, &in.XksProxyConnectivity, xksProxyConnectivityValues[:]))
+			in.got.Mark(10, readEnum(r, &in.XksProxyConnectivity, xksProxyConnectivityValues[:]))
 		default:
 			r.skip()
 		}
@@ -584,29 +584,29 @@ func (in *CreateGrantInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "GranteePrincipal":
-			in.got.mark(1, r.string(&in.GranteePrincipal))
+			in.got.Mark(1, r.string(&in.GranteePrincipal))
 		case "RetiringPrincipal":
-			in.got.mark(2, r.string(&in.RetiringPrincipal))
+			in.got.Mark(2, r.string(&in.RetiringPrincipal))
 		case "Operations":
-			in.got.mark(3, readEnums(r, &in.Operations, grantOperationValues[:]))
+			in.got.Mark(3, readEnums(r, &in.Operations, grantOperationValues[:]))
 		case "Constraints":
 			if r.begin('{', aStructure) {
 				in.Constraints = new(GrantConstraints)
 				in.Constraints.read(r)
-				in.got.mark(4, true)
+				in.got.Mark(4, true)
 			}
 		case "GrantTokens":
-			in.got.mark(5, r.strings(&in.GrantTokens))
+			in.got.Mark(5, r.strings(&in.GrantTokens))
 		case "Name":
-			in.got.mark(6, r.string(&in.Name))
+			in.got.Mark(6, r.string(&in.Name))
 		case "DryRun":
-			in.got.mark(7, r.boolean(&in.DryRun))
+			in.got.Mark(7, r.boolean(&in.DryRun))
 		case "GranteeServicePrincipal":
-			in.got.mark(8, r.string(&in.GranteeServicePrincipal))
+			in.got.Mark(8, r.string(&in.GranteeServicePrincipal))
 		case "RetiringServicePrincipal":
-			in.got.mark(9, r.string(&in.RetiringServicePrincipal))
+			in.got.Mark(9, r.string(&in.RetiringServicePrincipal))
 		default:
 			r.skip()
 		}
@@ -617,21 +617,21 @@ func (in *CreateKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "Policy":
-			in.got.mark(0, r.string(&in.Policy))
+			in.got.Mark(0, r.string(&in.Policy))
 		case "Description":
-			in.got.mark(1, r.string(&in.Description))
+			in.got.Mark(1, r.string(&in.Description))
 		case "KeyUsage":
-			in.got.mark(2, readEnum(r, &in.KeyUsage, keyUsageValues[:]))
+			in.got.Mark(2, readEnum(r, &in.KeyUsage, keyUsageValues[:]))
 		case "CustomerMasterKeySpec":
-			in.got.mark(3, readEnum(r, &in.CustomerMasterKeySpec, customerMasterKeySpecValues[:]))
+			in.got.Mark(3, readEnum(r, &in.CustomerMasterKeySpec, customerMasterKeySpecValues[:]))
 		case "KeySpec":
-			in.got.mark(4, readEnum(r, &in.KeySpec, keySpecValues[:]))
+			in.got.Mark(4, readEnum(r, &in.KeySpec, keySpecValues[:]))
 		case "Origin":
-			in.got.mark(5, readEnum(r, &in.Origin, originValues[:]))
+			in.got.Mark(5, readEnum(r, &in.Origin, originValues[:]))
 		case "CustomKeyStoreId":
-			in.got.mark(6, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(6, r.string(&in.CustomKeyStoreId))
 		case "BypassPolicyLockoutSafetyCheck":
-			in.got.mark(7, r.boolean(&in.BypassPolicyLockoutSafetyCheck))
+			in.got.Mark(7, r.boolean(&in.BypassPolicyLockoutSafetyCheck))
 		case "Tags":
 			if r.begin('[', aList) {
 				in.Tags = []Tag{}
@@ -644,12 +644,12 @@ func (in *CreateKeyInput) read(r *reader) {
 					}
 					in.Tags = append(in.Tags, item)
 				}
-				in.got.mark(8, true)
+				in.got.Mark(8, true)
 			}
 		case "MultiRegion":
-			in.got.mark(9, r.boolean(&in.MultiRegion))
+			in.got.Mark(9, r.boolean(&in.MultiRegion))
 		case "XksKeyId":
-			in.got.mark(10, r.string(&in.XksKeyId))
+			in.got.Mark(10, r.string(&in.XksKeyId))
 		default:
 			r.skip()
 		}
@@ -660,15 +660,15 @@ func (in *DecapsulateInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "SharedSecretCiphertextBlob":
-			in.got.mark(1, r.blob(&in.SharedSecretCiphertextBlob))
+			in.got.Mark(1, r.blob(&in.SharedSecretCiphertextBlob))
 		case "EncapsulationAlgorithm":
-			in.got.mark(2, readEnum(r, &in.EncapsulationAlgorithm, encapsulationAlgorithmValues[:]))
+			in.got.Mark(2, readEnum(r, &in.EncapsulationAlgorithm, encapsulationAlgorithmValues[:]))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(4, r.boolean(&in.DryRun))
+			in.got.Mark(4, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -679,25 +679,25 @@ func (in *DecryptInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CiphertextBlob":
-			in.got.mark(0, r.blob(&in.CiphertextBlob))
+			in.got.Mark(0, r.blob(&in.CiphertextBlob))
 		case "EncryptionContext":
-			in.got.mark(1, r.stringMap(&in.EncryptionContext))
+			in.got.Mark(1, r.stringMap(&in.EncryptionContext))
 		case "GrantTokens":
-			in.got.mark(2, r.strings(&in.GrantTokens))
+			in.got.Mark(2, r.strings(&in.GrantTokens))
 		case "KeyId":
-			in.got.mark(3, r.string(&in.KeyId))
+			in.got.Mark(3, r.string(&in.KeyId))
 		case "EncryptionAlgorithm":
-			in.got.mark(4, readEnum(r, &in.EncryptionAlgorithm, encryptionAlgorithmValues[:]))
+			in.got.Mark(4, readEnum(r, &in.EncryptionAlgorithm, encryptionAlgorithmValues[:]))
 		case "Recipient":
 			if r.begin('{', aStructure) {
 				in.Recipient = new(RecipientInfo)
 				in.Recipient.read(r)
-				in.got.mark(5, true)
+				in.got.Mark(5, true)
 			}
 		case "DryRun":
-			in.got.mark(6, r.boolean(&in.DryRun))
+			in.got.Mark(6, r.boolean(&in.DryRun))
 		case "DryRunModifiers":
-			in.got.mark(7, readEnums(r, &in.DryRunModifiers, dryRunModifierValues[:]))
+			in.got.Mark(7, readEnums(r, &in.DryRunModifiers, dryRunModifierValues[:]))
 		default:
 			r.skip()
 		}
@@ -708,7 +708,7 @@ func (in *DeleteAliasInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "AliasName":
-			in.got.mark(0, r.string(&in.AliasName))
+			in.got.Mark(0, r.string(&in.AliasName))
 		default:
 			r.skip()
 		}
@@ -719,7 +719,7 @@ func (in *DeleteCustomKeyStoreInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CustomKeyStoreId":
-			in.got.mark(0, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(0, r.string(&in.CustomKeyStoreId))
 		default:
 			r.skip()
 		}
@@ -730,9 +730,9 @@ func (in *DeleteImportedKeyMaterialInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "KeyMaterialId":
-			in.got.mark(1, r.string(&in.KeyMaterialId))
+			in.got.Mark(1, r.string(&in.KeyMaterialId))
 		default:
 			r.skip()
 		}
@@ -743,20 +743,20 @@ func (in *DeriveSharedSecretInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "KeyAgreementAlgorithm":
-			in.got.mark(1, readEnum(r, &in.KeyAgreementAlgorithm, keyAgreementAlgorithmValues[:]))
+			in.got.Mark(1, readEnum(r, &in.KeyAgreementAlgorithm, keyAgreementAlgorithmValues[:]))
 		case "PublicKey":
-			in.got.mark(2, r.blob(&in.PublicKey))
+			in.got.Mark(2, r.blob(&in.PublicKey))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(4, r.boolean(&in.DryRun))
+			in.got.Mark(4, r.boolean(&in.DryRun))
 		case "Recipient":
 			if r.begin('{', aStructure) {
 				in.Recipient = new(RecipientInfo)
 				in.Recipient.read(r)
-				in.got.mark(5, true)
+				in.got.Mark(5, true)
 			}
 		default:
 			r.skip()
@@ -768,13 +768,13 @@ func (in *DescribeCustomKeyStoresInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CustomKeyStoreId":
-			in.got.mark(0, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(0, r.string(&in.CustomKeyStoreId))
 		case "CustomKeyStoreName":
-			in.got.mark(1, r.string(&in.CustomKeyStoreName))
+			in.got.Mark(1, r.string(&in.CustomKeyStoreName))
 		case "Limit":
-			in.got.mark(2, r.integer(&in.Limit))
+			in.got.Mark(2, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(3, r.string(&in.Marker))
+			in.got.Mark(3, r.string(&in.Marker))
 		default:
 			r.skip()
 		}
@@ -785,9 +785,9 @@ func (in *DescribeKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "GrantTokens":
-			in.got.mark(1, r.strings(&in.GrantTokens))
+			in.got.Mark(1, r.strings(&in.GrantTokens))
 		default:
 			r.skip()
 		}
@@ -798,7 +798,7 @@ func (in *DisableKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -809,7 +809,7 @@ func (in *DisableKeyRotationInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -820,7 +820,7 @@ func (in *DisconnectCustomKeyStoreInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CustomKeyStoreId":
-			in.got.mark(0, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(0, r.string(&in.CustomKeyStoreId))
 		default:
 			r.skip()
 		}
@@ -831,7 +831,7 @@ func (in *EnableKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -842,9 +842,9 @@ func (in *EnableKeyRotationInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "RotationPeriodInDays":
-			in.got.mark(1, r.integer(&in.RotationPeriodInDays))
+			in.got.Mark(1, r.integer(&in.RotationPeriodInDays))
 		default:
 			r.skip()
 		}
@@ -855,13 +855,13 @@ func (in *EncapsulateInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "EncapsulationAlgorithm":
-			in.got.mark(1, readEnum(r, &in.EncapsulationAlgorithm, encapsulationAlgorithmValues[:]))
+			in.got.Mark(1, readEnum(r, &in.EncapsulationAlgorithm, encapsulationAlgorithmValues[:]))
 		case "GrantTokens":
-			in.got.mark(2, r.strings(&in.GrantTokens))
+			in.got.Mark(2, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(3, r.boolean(&in.DryRun))
+			in.got.Mark(3, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -872,17 +872,17 @@ func (in *EncryptInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Plaintext":
-			in.got.mark(1, r.secretBlob(&in.Plaintext))
+			in.got.Mark(1, r.secretBlob(&in.Plaintext))
 		case "EncryptionContext":
-			in.got.mark(2, r.stringMap(&in.EncryptionContext))
+			in.got.Mark(2, r.stringMap(&in.EncryptionContext))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "EncryptionAlgorithm":
-			in.got.mark(4, readEnum(r, &in.EncryptionAlgorithm, encryptionAlgorithmValues[:]))
+			in.got.Mark(4, readEnum(r, &in.EncryptionAlgorithm, encryptionAlgorithmValues[:]))
 		case "DryRun":
-			in.got.mark(5, r.boolean(&in.DryRun))
+			in.got.Mark(5, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -893,21 +893,21 @@ func (in *GenerateDataKeyPairInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "EncryptionContext":
-			in.got.mark(0, r.stringMap(&in.EncryptionContext))
+			in.got.Mark(0, r.stringMap(&in.EncryptionContext))
 		case "KeyId":
-			in.got.mark(1, r.string(&in.KeyId))
+			in.got.Mark(1, r.string(&in.KeyId))
 		case "KeyPairSpec":
-			in.got.mark(2, readEnum(r, &in.KeyPairSpec, dataKeyPairSpecValues[:]))
+			in.got.Mark(2, readEnum(r, &in.KeyPairSpec, dataKeyPairSpecValues[:]))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "Recipient":
 			if r.begin('{', aStructure) {
 				in.Recipient = new(RecipientInfo)
 				in.Recipient.read(r)
-				in.got.mark(4, true)
+				in.got.Mark(4, true)
 			}
 		case "DryRun":
-			in.got.mark(5, r.boolean(&in.DryRun))
+			in.got.Mark(5, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -918,15 +918,15 @@ func (in *GenerateDataKeyPairWithoutPlaintextInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "EncryptionContext":
-			in.got.mark(0, r.stringMap(&in.EncryptionContext))
+			in.got.Mark(0, r.stringMap(&in.EncryptionContext))
 		case "KeyId":
-			in.got.mark(1, r.string(&in.KeyId))
+			in.got.Mark(1, r.string(&in.KeyId))
 		case "KeyPairSpec":
-			in.got.mark(2, readEnum(r, &in.KeyPairSpec, dataKeyPairSpecValues[:]))
+			in.got.Mark(2, readEnum(r, &in.KeyPairSpec, dataKeyPairSpecValues[:]))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(4, r.boolean(&in.DryRun))
+			in.got.Mark(4, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -937,23 +937,23 @@ func (in *GenerateDataKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "EncryptionContext":
-			in.got.mark(1, r.stringMap(&in.EncryptionContext))
+			in.got.Mark(1, r.stringMap(&in.EncryptionContext))
 		case "NumberOfBytes":
-			in.got.mark(2, r.integer(&in.NumberOfBytes))
+			in.got.Mark(2, r.integer(&in.NumberOfBytes))
 		case "KeySpec":
-			in.got.mark(3, readEnum(r, &in.KeySpec, dataKeySpecValues[:]))
+			in.got.Mark(3, readEnum(r, &in.KeySpec, dataKeySpecValues[:]))
 		case "GrantTokens":
-			in.got.mark(4, r.strings(&in.GrantTokens))
+			in.got.Mark(4, r.strings(&in.GrantTokens))
 		case "Recipient":
 			if r.begin('{', aStructure) {
 				in.Recipient = new(RecipientInfo)
 				in.Recipient.read(r)
-				in.got.mark(5, true)
+				in.got.Mark(5, true)
 			}
 		case "DryRun":
-			in.got.mark(6, r.boolean(&in.DryRun))
+			in.got.Mark(6, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -964,17 +964,17 @@ func (in *GenerateDataKeyWithoutPlaintextInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "EncryptionContext":
-			in.got.mark(1, r.stringMap(&in.EncryptionContext))
+			in.got.Mark(1, r.stringMap(&in.EncryptionContext))
 		case "KeySpec":
-			in.got.mark(2, readEnum(r, &in.KeySpec, dataKeySpecValues[:]))
+			in.got.Mark(2, readEnum(r, &in.KeySpec, dataKeySpecValues[:]))
 		case "NumberOfBytes":
-			in.got.mark(3, r.integer(&in.NumberOfBytes))
+			in.got.Mark(3, r.integer(&in.NumberOfBytes))
 		case "GrantTokens":
-			in.got.mark(4, r.strings(&in.GrantTokens))
+			in.got.Mark(4, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(5, r.boolean(&in.DryRun))
+			in.got.Mark(5, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -985,15 +985,15 @@ func (in *GenerateMacInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "Message":
-			in.got.mark(0, r.secretBlob(&in.Message))
+			in.got.Mark(0, r.secretBlob(&in.Message))
 		case "KeyId":
-			in.got.mark(1, r.string(&in.KeyId))
+			in.got.Mark(1, r.string(&in.KeyId))
 		case "MacAlgorithm":
-			in.got.mark(2, readEnum(r, &in.MacAlgorithm, macAlgorithmValues[:]))
+			in.got.Mark(2, readEnum(r, &in.MacAlgorithm, macAlgorithmValues[:]))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(4, r.boolean(&in.DryRun))
+			in.got.Mark(4, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -1004,14 +1004,14 @@ func (in *GenerateRandomInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "NumberOfBytes":
-			in.got.mark(0, r.integer(&in.NumberOfBytes))
+			in.got.Mark(0, r.integer(&in.NumberOfBytes))
 		case "CustomKeyStoreId":
-			in.got.mark(1, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(1, r.string(&in.CustomKeyStoreId))
 		case "Recipient":
 			if r.begin('{', aStructure) {
 				in.Recipient = new(RecipientInfo)
 				in.Recipient.read(r)
-				in.got.mark(2, true)
+				in.got.Mark(2, true)
 			}
 		default:
 			r.skip()
@@ -1023,7 +1023,7 @@ func (in *GetKeyLastUsageInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -1034,9 +1034,9 @@ func (in *GetKeyPolicyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "PolicyName":
-			in.got.mark(1, r.string(&in.PolicyName))
+			in.got.Mark(1, r.string(&in.PolicyName))
 		default:
 			r.skip()
 		}
@@ -1047,7 +1047,7 @@ func (in *GetKeyRotationStatusInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -1058,11 +1058,11 @@ func (in *GetParametersForImportInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "WrappingAlgorithm":
-			in.got.mark(1, readEnum(r, &in.WrappingAlgorithm, algorithmSpecValues[:]))
+			in.got.Mark(1, readEnum(r, &in.WrappingAlgorithm, algorithmSpecValues[:]))
 		case "WrappingKeySpec":
-			in.got.mark(2, readEnum(r, &in.WrappingKeySpec, wrappingKeySpecValues[:]))
+			in.got.Mark(2, readEnum(r, &in.WrappingKeySpec, wrappingKeySpecValues[:]))
 		default:
 			r.skip()
 		}
@@ -1073,9 +1073,9 @@ func (in *GetPublicKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "GrantTokens":
-			in.got.mark(1, r.strings(&in.GrantTokens))
+			in.got.Mark(1, r.strings(&in.GrantTokens))
 		default:
 			r.skip()
 		}
@@ -1086,11 +1086,11 @@ func (in *GrantConstraints) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "EncryptionContextSubset":
-			in.got.mark(0, r.stringMap(&in.EncryptionContextSubset))
+			in.got.Mark(0, r.stringMap(&in.EncryptionContextSubset))
 		case "EncryptionContextEquals":
-			in.got.mark(1, r.stringMap(&in.EncryptionContextEquals))
+			in.got.Mark(1, r.stringMap(&in.EncryptionContextEquals))
 		case "SourceArn":
-			in.got.mark(2, r.string(&in.SourceArn))
+			in.got.Mark(2, r.string(&in.SourceArn))
 		default:
 			r.skip()
 		}
@@ -1101,21 +1101,21 @@ func (in *ImportKeyMaterialInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "ImportToken":
-			in.got.mark(1, r.blob(&in.ImportToken))
+			in.got.Mark(1, r.blob(&in.ImportToken))
 		case "EncryptedKeyMaterial":
-			in.got.mark(2, r.blob(&in.EncryptedKeyMaterial))
+			in.got.Mark(2, r.blob(&in.EncryptedKeyMaterial))
 		case "ValidTo":
-			in.got.mark(3, r.timestamp(&in.ValidTo))
+			in.got.Mark(3, r.timestamp(&in.ValidTo))
 		case "ExpirationModel":
-			in.got.mark(4, readEnum(r, &in.ExpirationModel, expirationModelValues[:]))
+			in.got.Mark(4, readEnum(r, &in.ExpirationModel, expirationModelValues[:]))
 		case "ImportType":
-			in.got.mark(5, readEnum(r, &in.ImportType, importTypeValues[:]))
+			in.got.Mark(5, readEnum(r, &in.ImportType, importTypeValues[:]))
 		case "KeyMaterialDescription":
-			in.got.mark(6, r.string(&in.KeyMaterialDescription))
+			in.got.Mark(6, r.string(&in.KeyMaterialDescription))
 		case "KeyMaterialId":
-			in.got.mark(7, r.string(&in.KeyMaterialId))
+			in.got.Mark(7, r.string(&in.KeyMaterialId))
 		default:
 			r.skip()
 		}
@@ -1126,11 +1126,11 @@ func (in *ListAliasesInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Limit":
-			in.got.mark(1, r.integer(&in.Limit))
+			in.got.Mark(1, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(2, r.string(&in.Marker))
+			in.got.Mark(2, r.string(&in.Marker))
 		default:
 			r.skip()
 		}
@@ -1141,17 +1141,17 @@ func (in *ListGrantsInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "Limit":
-			in.got.mark(0, r.integer(&in.Limit))
+			in.got.Mark(0, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(1, r.string(&in.Marker))
+			in.got.Mark(1, r.string(&in.Marker))
 		case "KeyId":
-			in.got.mark(2, r.string(&in.KeyId))
+			in.got.Mark(2, r.string(&in.KeyId))
 		case "GrantId":
-			in.got.mark(3, r.string(&in.GrantId))
+			in.got.Mark(3, r.string(&in.GrantId))
 		case "GranteePrincipal":
-			in.got.mark(4, r.string(&in.GranteePrincipal))
+			in.got.Mark(4, r.string(&in.GranteePrincipal))
 		case "GranteeServicePrincipal":
-			in.got.mark(5, r.string(&in.GranteeServicePrincipal))
+			in.got.Mark(5, r.string(&in.GranteeServicePrincipal))
 		default:
 			r.skip()
 		}
@@ -1162,11 +1162,11 @@ func (in *ListKeyPoliciesInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Limit":
-			in.got.mark(1, r.integer(&in.Limit))
+			in.got.Mark(1, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(2, r.string(&in.Marker))
+			in.got.Mark(2, r.string(&in.Marker))
 		default:
 			r.skip()
 		}
@@ -1177,13 +1177,13 @@ func (in *ListKeyRotationsInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "IncludeKeyMaterial":
-			in.got.mark(1, readEnum(r, &in.IncludeKeyMaterial, includeKeyMaterialValues[:]))
+			in.got.Mark(1, readEnum(r, &in.IncludeKeyMaterial, includeKeyMaterialValues[:]))
 		case "Limit":
-			in.got.mark(2, r.integer(&in.Limit))
+			in.got.Mark(2, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(3, r.string(&in.Marker))
+			in.got.Mark(3, r.string(&in.Marker))
 		default:
 			r.skip()
 		}
@@ -1194,11 +1194,11 @@ func (in *ListKeysInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "Limit":
-			in.got.mark(0, r.integer(&in.Limit))
+			in.got.Mark(0, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(1, r.string(&in.Marker))
+			in.got.Mark(1, r.string(&in.Marker))
 		case "ResourceOwners":
-			in.got.mark(2, readEnums(r, &in.ResourceOwners, resourceOwnerValues[:]))
+			in.got.Mark(2, readEnums(r, &in.ResourceOwners, resourceOwnerValues[:]))
 		default:
 			r.skip()
 		}
@@ -1209,11 +1209,11 @@ func (in *ListResourceTagsInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Limit":
-			in.got.mark(1, r.integer(&in.Limit))
+			in.got.Mark(1, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(2, r.string(&in.Marker))
+			in.got.Mark(2, r.string(&in.Marker))
 		default:
 			r.skip()
 		}
@@ -1224,13 +1224,13 @@ func (in *ListRetirableGrantsInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "Limit":
-			in.got.mark(0, r.integer(&in.Limit))
+			in.got.Mark(0, r.integer(&in.Limit))
 		case "Marker":
-			in.got.mark(1, r.string(&in.Marker))
+			in.got.Mark(1, r.string(&in.Marker))
 		case "RetiringPrincipal":
-			in.got.mark(2, r.string(&in.RetiringPrincipal))
+			in.got.Mark(2, r.string(&in.RetiringPrincipal))
 		case "RetiringServicePrincipal":
-			in.got.mark(3, r.string(&in.RetiringServicePrincipal))
+			in.got.Mark(3, r.string(&in.RetiringServicePrincipal))
 		default:
 			r.skip()
 		}
@@ -1241,13 +1241,13 @@ func (in *PutKeyPolicyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "PolicyName":
-			in.got.mark(1, r.string(&in.PolicyName))
+			in.got.Mark(1, r.string(&in.PolicyName))
 		case "Policy":
-			in.got.mark(2, r.string(&in.Policy))
+			in.got.Mark(2, r.string(&in.Policy))
 		case "BypassPolicyLockoutSafetyCheck":
-			in.got.mark(3, r.boolean(&in.BypassPolicyLockoutSafetyCheck))
+			in.got.Mark(3, r.boolean(&in.BypassPolicyLockoutSafetyCheck))
 		default:
 			r.skip()
 		}
@@ -1258,25 +1258,25 @@ func (in *ReEncryptInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CiphertextBlob":
-			in.got.mark(0, r.blob(&in.CiphertextBlob))
+			in.got.Mark(0, r.blob(&in.CiphertextBlob))
 		case "SourceEncryptionContext":
-			in.got.mark(1, r.stringMap(&in.SourceEncryptionContext))
+			in.got.Mark(1, r.stringMap(&in.SourceEncryptionContext))
 		case "SourceKeyId":
-			in.got.mark(2, r.string(&in.SourceKeyId))
+			in.got.Mark(2, r.string(&in.SourceKeyId))
 		case "DestinationKeyId":
-			in.got.mark(3, r.string(&in.DestinationKeyId))
+			in.got.Mark(3, r.string(&in.DestinationKeyId))
 		case "DestinationEncryptionContext":
-			in.got.mark(4, r.stringMap(&in.DestinationEncryptionContext))
+			in.got.Mark(4, r.stringMap(&in.DestinationEncryptionContext))
 		case "SourceEncryptionAlgorithm":
-			in.got.mark(5, readEnum(r, &in.SourceEncryptionAlgorithm, encryptionAlgorithmValues[:]))
+			in.got.Mark(5, readEnum(r, &in.SourceEncryptionAlgorithm, encryptionAlgorithmValues[:]))
 		case "DestinationEncryptionAlgorithm":
-			in.got.mark(6, readEnum(r, &in.DestinationEncryptionAlgorithm, encryptionAlgorithmValues[:]))
+			in.got.Mark(6, readEnum(r, &in.DestinationEncryptionAlgorithm, encryptionAlgorithmValues[:]))
 		case "GrantTokens":
-			in.got.mark(7, r.strings(&in.GrantTokens))
+			in.got.Mark(7, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(8, r.boolean(&in.DryRun))
+			in.got.Mark(8, r.boolean(&in.DryRun))
 		case "DryRunModifiers":
-			in.got.mark(9, readEnums(r, &in.DryRunModifiers, dryRunModifierValues[:]))
+			in.got.Mark(9, readEnums(r, &in.DryRunModifiers, dryRunModifierValues[:]))
 		default:
 			r.skip()
 		}
@@ -1287,9 +1287,9 @@ func (in *RecipientInfo) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyEncryptionAlgorithm":
-			in.got.mark(0, readEnum(r, &in.KeyEncryptionAlgorithm, keyEncryptionMechanismValues[:]))
+			in.got.Mark(0, readEnum(r, &in.KeyEncryptionAlgorithm, keyEncryptionMechanismValues[:]))
 		case "AttestationDocument":
-			in.got.mark(1, r.blob(&in.AttestationDocument))
+			in.got.Mark(1, r.blob(&in.AttestationDocument))
 		default:
 			r.skip()
 		}
@@ -1300,15 +1300,15 @@ func (in *ReplicateKeyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "ReplicaRegion":
-			in.got.mark(1, r.string(&in.ReplicaRegion))
+			in.got.Mark(1, r.string(&in.ReplicaRegion))
 		case "Policy":
-			in.got.mark(2, r.string(&in.Policy))
+			in.got.Mark(2, r.string(&in.Policy))
 		case "BypassPolicyLockoutSafetyCheck":
-			in.got.mark(3, r.boolean(&in.BypassPolicyLockoutSafetyCheck))
+			in.got.Mark(3, r.boolean(&in.BypassPolicyLockoutSafetyCheck))
 		case "Description":
-			in.got.mark(4, r.string(&in.Description))
+			in.got.Mark(4, r.string(&in.Description))
 		case "Tags":
 			if r.begin('[', aList) {
 				in.Tags = []Tag{}
@@ -1321,7 +1321,7 @@ func (in *ReplicateKeyInput) read(r *reader) {
 					}
 					in.Tags = append(in.Tags, item)
 				}
-				in.got.mark(5, true)
+				in.got.Mark(5, true)
 			}
 		default:
 			r.skip()
@@ -1333,13 +1333,13 @@ func (in *RetireGrantInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "GrantToken":
-			in.got.mark(0, r.string(&in.GrantToken))
+			in.got.Mark(0, r.string(&in.GrantToken))
 		case "KeyId":
-			in.got.mark(1, r.string(&in.KeyId))
+			in.got.Mark(1, r.string(&in.KeyId))
 		case "GrantId":
-			in.got.mark(2, r.string(&in.GrantId))
+			in.got.Mark(2, r.string(&in.GrantId))
 		case "DryRun":
-			in.got.mark(3, r.boolean(&in.DryRun))
+			in.got.Mark(3, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -1350,11 +1350,11 @@ func (in *RevokeGrantInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "GrantId":
-			in.got.mark(1, r.string(&in.GrantId))
+			in.got.Mark(1, r.string(&in.GrantId))
 		case "DryRun":
-			in.got.mark(2, r.boolean(&in.DryRun))
+			in.got.Mark(2, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -1365,7 +1365,7 @@ func (in *RotateKeyOnDemandInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		default:
 			r.skip()
 		}
@@ -1376,9 +1376,9 @@ func (in *ScheduleKeyDeletionInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "PendingWindowInDays":
-			in.got.mark(1, r.integer(&in.PendingWindowInDays))
+			in.got.Mark(1, r.integer(&in.PendingWindowInDays))
 		default:
 			r.skip()
 		}
@@ -1389,17 +1389,17 @@ func (in *SignInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Message":
-			in.got.mark(1, r.secretBlob(&in.Message))
+			in.got.Mark(1, r.secretBlob(&in.Message))
 		case "MessageType":
-			in.got.mark(2, readEnum(r, &in.MessageType, messageTypeValues[:]))
+			in.got.Mark(2, readEnum(r, &in.MessageType, messageTypeValues[:]))
 		case "GrantTokens":
-			in.got.mark(3, r.strings(&in.GrantTokens))
+			in.got.Mark(3, r.strings(&in.GrantTokens))
 		case "SigningAlgorithm":
-			in.got.mark(4, readEnum(r, &in.SigningAlgorithm, signingAlgorithmValues[:]))
+			in.got.Mark(4, readEnum(r, &in.SigningAlgorithm, signingAlgorithmValues[:]))
 		case "DryRun":
-			in.got.mark(5, r.boolean(&in.DryRun))
+			in.got.Mark(5, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -1410,9 +1410,9 @@ func (in *Tag) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "TagKey":
-			in.got.mark(0, r.string(&in.TagKey))
+			in.got.Mark(0, r.string(&in.TagKey))
 		case "TagValue":
-			in.got.mark(1, r.string(&in.TagValue))
+			in.got.Mark(1, r.string(&in.TagValue))
 		default:
 			r.skip()
 		}
@@ -1423,7 +1423,7 @@ func (in *TagResourceInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Tags":
 			if r.begin('[', aList) {
 				in.Tags = []Tag{}
@@ -1436,7 +1436,7 @@ func (in *TagResourceInput) read(r *reader) {
 					}
 					in.Tags = append(in.Tags, item)
 				}
-				in.got.mark(1, true)
+				in.got.Mark(1, true)
 			}
 		default:
 			r.skip()
@@ -1448,9 +1448,9 @@ func (in *UntagResourceInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "TagKeys":
-			in.got.mark(1, r.strings(&in.TagKeys))
+			in.got.Mark(1, r.strings(&in.TagKeys))
 		default:
 			r.skip()
 		}
@@ -1461,9 +1461,9 @@ func (in *UpdateAliasInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "AliasName":
-			in.got.mark(0, r.string(&in.AliasName))
+			in.got.Mark(0, r.string(&in.AliasName))
 		case "TargetKeyId":
-			in.got.mark(1, r.string(&in.TargetKeyId))
+			in.got.Mark(1, r.string(&in.TargetKeyId))
 		default:
 			r.skip()
 		}
@@ -1474,29 +1474,29 @@ func (in *UpdateCustomKeyStoreInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "CustomKeyStoreId":
-			in.got.mark(0, r.string(&in.CustomKeyStoreId))
+			in.got.Mark(0, r.string(&in.CustomKeyStoreId))
 		case "NewCustomKeyStoreName":
-			in.got.mark(1, r.string(&in.NewCustomKeyStoreName))
+			in.got.Mark(1, r.string(&in.NewCustomKeyStoreName))
 		case "KeyStorePassword":
-			in.got.mark(2, r.secretString(&in.KeyStorePassword))
+			in.got.Mark(2, r.secretString(&in.KeyStorePassword))
 		case "CloudHsmClusterId":
-			in.got.mark(3, r.string(&in.CloudHsmClusterId))
+			in.got.Mark(3, r.string(&in.CloudHsmClusterId))
 		case "XksProxyUriEndpoint":
-			in.got.mark(4, r.string(&in.XksProxyUriEndpoint))
+			in.got.Mark(4, r.string(&in.XksProxyUriEndpoint))
 		case "XksProxyUriPath":
-			in.got.mark(5, r.string(&in.XksProxyUriPath))
+			in.got.Mark(5, r.string(&in.XksProxyUriPath))
 		case "XksProxyVpcEndpointServiceName":
-			in.got.mark(6, r.string(&in.XksProxyVpcEndpointServiceName))
+			in.got.Mark(6, r.string(&in.XksProxyVpcEndpointServiceName))
 		case "XksProxyVpcEndpointServiceOwner":
-			in.got.mark(7, r.string(&in.XksProxyVpcEndpointServiceOwner))
+			in.got.Mark(7, r.string(&in.XksProxyVpcEndpointServiceOwner))
 		case "XksProxyAuthenticationCredential":
 			if r.begin('{', aStructure) {
 				in.XksProxyAuthenticationCredential = new(XksProxyAuthenticationCredential)
 				in.XksProxyAuthenticationCredential.read(r)
-				in.got.mark(8, true)
+				in.got.Mark(8, true)
 			}
 		case "XksProxyConnectivity":
-			in.got.mark(9, readEnum(r, &in.XksProxyConnectivity, xksProxyConnectivityValues[:]))
+			in.got.Mark(9, readEnum(r, &in.XksProxyConnectivity, xksProxyConnectivityValues[:]))
 		default:
 			r.skip()
 		}
@@ -1507,9 +1507,9 @@ func (in *UpdateKeyDescriptionInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Description":
-			in.got.mark(1, r.string(&in.Description))
+			in.got.Mark(1, r.string(&in.Description))
 		default:
 			r.skip()
 		}
@@ -1520,9 +1520,9 @@ func (in *UpdatePrimaryRegionInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "PrimaryRegion":
-			in.got.mark(1, r.string(&in.PrimaryRegion))
+			in.got.Mark(1, r.string(&in.PrimaryRegion))
 		default:
 			r.skip()
 		}
@@ -1533,17 +1533,17 @@ func (in *VerifyMacInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "Message":
-			in.got.mark(0, r.secretBlob(&in.Message))
+			in.got.Mark(0, r.secretBlob(&in.Message))
 		case "KeyId":
-			in.got.mark(1, r.string(&in.KeyId))
+			in.got.Mark(1, r.string(&in.KeyId))
 		case "MacAlgorithm":
-			in.got.mark(2, readEnum(r, &in.MacAlgorithm, macAlgorithmValues[:]))
+			in.got.Mark(2, readEnum(r, &in.MacAlgorithm, macAlgorithmValues[:]))
 		case "Mac":
-			in.got.mark(3, r.blob(&in.Mac))
+			in.got.Mark(3, r.blob(&in.Mac))
 		case "GrantTokens":
-			in.got.mark(4, r.strings(&in.GrantTokens))
+			in.got.Mark(4, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(5, r.boolean(&in.DryRun))
+			in.got.Mark(5, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -1554,19 +1554,19 @@ func (in *VerifyInput) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "KeyId":
-			in.got.mark(0, r.string(&in.KeyId))
+			in.got.Mark(0, r.string(&in.KeyId))
 		case "Message":
-			in.got.mark(1, r.secretBlob(&in.Message))
+			in.got.Mark(1, r.secretBlob(&in.Message))
 		case "MessageType":
-			in.got.mark(2, readEnum(r, &in.MessageType, messageTypeValues[:]))
+			in.got.Mark(2, readEnum(r, &in.MessageType, messageTypeValues[:]))
 		case "Signature":
-			in.got.mark(3, r.blob(&in.Signature))
+			in.got.Mark(3, r.blob(&in.Signature))
 		case "SigningAlgorithm":
-			in.got.mark(4, readEnum(r, &in.SigningAlgorithm, signingAlgorithmValues[:]))
+			in.got.Mark(4, readEnum(r, &in.SigningAlgorithm, signingAlgorithmValues[:]))
 		case "GrantTokens":
-			in.got.mark(5, r.strings(&in.GrantTokens))
+			in.got.Mark(5, r.strings(&in.GrantTokens))
 		case "DryRun":
-			in.got.mark(6, r.boolean(&in.DryRun))
+			in.got.Mark(6, r.boolean(&in.DryRun))
 		default:
 			r.skip()
 		}
@@ -1577,9 +1577,9 @@ func (in *XksProxyAuthenticationCredential) read(r *reader) {
 	for r.more() {
 		switch string(r.name()) {
 		case "AccessKeyId":
-			in.got.mark(0, r.secretString(&in.AccessKeyId))
+			in.got.Mark(0, r.secretString(&in.AccessKeyId))
 		case "RawSecretAccessKey":
-			in.got.mark(1, r.secretString(&in.RawSecretAccessKey))
+			in.got.Mark(1, r.secretString(&in.RawSecretAccessKey))
 		default:
 			r.skip()
 		}

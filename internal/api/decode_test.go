@@ -101,7 +101,7 @@ func TestDecodeRefusesWrongTypes(t *testing.T) {
 	}
 	for _, test := range tests {
 		op, _ := api.Lookup(test.operation)
-		f := fault.From(api.Decode([]byte(test.body), op.New()))
+		f := fault.From(api.Decode([]byte(test.body), op.New().(api.JSONInput)))
 		if f.Code != api.SerializationException || f.Message != test.want {
 			t.Errorf("%s %s: %s %q, want %q", test.operation, test.body, f.Code, f.Message, test.want)
 		}
@@ -229,7 +229,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, op := range api.Operations() {
-			in := op.New()
+			in := op.New().(api.JSONInput)
 			if err := api.Decode(body, in); err != nil {
 				if c := fault.From(err).Code; c != api.SerializationException {
 					t.Fatalf("%s: Decode gives %s", op.Name, c)

@@ -2,30 +2,34 @@
 
 package api
 
+import (
+	"trent/internal/api/jsonout"
+)
+
 // AppendJSON appends the object, without the members that are absent.
 func (out *AliasListEntry) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.AliasName != "" {
 		dst = append(dst, `"AliasName":`...)
-		dst = append(appendString(dst, out.AliasName), ',')
+		dst = append(jsonout.String(dst, out.AliasName), ',')
 	}
 	if out.AliasArn != "" {
 		dst = append(dst, `"AliasArn":`...)
-		dst = append(appendString(dst, out.AliasArn), ',')
+		dst = append(jsonout.String(dst, out.AliasArn), ',')
 	}
 	if out.TargetKeyId != "" {
 		dst = append(dst, `"TargetKeyId":`...)
-		dst = append(appendString(dst, out.TargetKeyId), ',')
+		dst = append(jsonout.String(dst, out.TargetKeyId), ',')
 	}
 	if !out.CreationDate.IsZero() {
 		dst = append(dst, `"CreationDate":`...)
-		dst = append(appendTimestamp(dst, out.CreationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.CreationDate), ',')
 	}
 	if !out.LastUpdatedDate.IsZero() {
 		dst = append(dst, `"LastUpdatedDate":`...)
-		dst = append(appendTimestamp(dst, out.LastUpdatedDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.LastUpdatedDate), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -33,9 +37,9 @@ func (out *CancelKeyDeletionOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -48,9 +52,9 @@ func (out *CreateCustomKeyStoreOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.CustomKeyStoreId != "" {
 		dst = append(dst, `"CustomKeyStoreId":`...)
-		dst = append(appendString(dst, out.CustomKeyStoreId), ',')
+		dst = append(jsonout.String(dst, out.CustomKeyStoreId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -58,13 +62,13 @@ func (out *CreateGrantOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.GrantToken != "" {
 		dst = append(dst, `"GrantToken":`...)
-		dst = append(appendString(dst, out.GrantToken), ',')
+		dst = append(jsonout.String(dst, out.GrantToken), ',')
 	}
 	if out.GrantId != "" {
 		dst = append(dst, `"GrantId":`...)
-		dst = append(appendString(dst, out.GrantId), ',')
+		dst = append(jsonout.String(dst, out.GrantId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -74,7 +78,7 @@ func (out *CreateKeyOutput) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `"KeyMetadata":`...)
 		dst = append(out.KeyMetadata.AppendJSON(dst), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -82,41 +86,41 @@ func (out *CustomKeyStoresListEntry) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.CustomKeyStoreId != "" {
 		dst = append(dst, `"CustomKeyStoreId":`...)
-		dst = append(appendString(dst, out.CustomKeyStoreId), ',')
+		dst = append(jsonout.String(dst, out.CustomKeyStoreId), ',')
 	}
 	if out.CustomKeyStoreName != "" {
 		dst = append(dst, `"CustomKeyStoreName":`...)
-		dst = append(appendString(dst, out.CustomKeyStoreName), ',')
+		dst = append(jsonout.String(dst, out.CustomKeyStoreName), ',')
 	}
 	if out.CloudHsmClusterId != "" {
 		dst = append(dst, `"CloudHsmClusterId":`...)
-		dst = append(appendString(dst, out.CloudHsmClusterId), ',')
+		dst = append(jsonout.String(dst, out.CloudHsmClusterId), ',')
 	}
 	if out.TrustAnchorCertificate != "" {
 		dst = append(dst, `"TrustAnchorCertificate":`...)
-		dst = append(appendString(dst, out.TrustAnchorCertificate), ',')
+		dst = append(jsonout.String(dst, out.TrustAnchorCertificate), ',')
 	}
 	if out.ConnectionState != "" {
 		dst = append(dst, `"ConnectionState":`...)
-		dst = append(appendString(dst, out.ConnectionState), ',')
+		dst = append(jsonout.String(dst, out.ConnectionState), ',')
 	}
 	if out.ConnectionErrorCode != "" {
 		dst = append(dst, `"ConnectionErrorCode":`...)
-		dst = append(appendString(dst, out.ConnectionErrorCode), ',')
+		dst = append(jsonout.String(dst, out.ConnectionErrorCode), ',')
 	}
 	if !out.CreationDate.IsZero() {
 		dst = append(dst, `"CreationDate":`...)
-		dst = append(appendTimestamp(dst, out.CreationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.CreationDate), ',')
 	}
 	if out.CustomKeyStoreType != "" {
 		dst = append(dst, `"CustomKeyStoreType":`...)
-		dst = append(appendString(dst, out.CustomKeyStoreType), ',')
+		dst = append(jsonout.String(dst, out.CustomKeyStoreType), ',')
 	}
 	if out.XksProxyConfiguration != nil {
 		dst = append(dst, `"XksProxyConfiguration":`...)
 		dst = append(out.XksProxyConfiguration.AppendJSON(dst), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -124,17 +128,17 @@ func (out *DecapsulateOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if !out.SharedSecret.IsZero() {
 		dst = append(dst, `"SharedSecret":`...)
-		dst = append(appendSecretBlob(dst, out.SharedSecret), ',')
+		dst = append(jsonout.SecretBlob(dst, out.SharedSecret), ',')
 	}
 	if out.EncapsulationAlgorithm != "" {
 		dst = append(dst, `"EncapsulationAlgorithm":`...)
-		dst = append(appendString(dst, out.EncapsulationAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.EncapsulationAlgorithm), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -142,25 +146,25 @@ func (out *DecryptOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if !out.Plaintext.IsZero() {
 		dst = append(dst, `"Plaintext":`...)
-		dst = append(appendSecretBlob(dst, out.Plaintext), ',')
+		dst = append(jsonout.SecretBlob(dst, out.Plaintext), ',')
 	}
 	if out.EncryptionAlgorithm != "" {
 		dst = append(dst, `"EncryptionAlgorithm":`...)
-		dst = append(appendString(dst, out.EncryptionAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.EncryptionAlgorithm), ',')
 	}
 	if len(out.CiphertextForRecipient) > 0 {
 		dst = append(dst, `"CiphertextForRecipient":`...)
-		dst = append(appendBlob(dst, out.CiphertextForRecipient), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextForRecipient), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -173,13 +177,13 @@ func (out *DeleteImportedKeyMaterialOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -187,25 +191,25 @@ func (out *DeriveSharedSecretOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if !out.SharedSecret.IsZero() {
 		dst = append(dst, `"SharedSecret":`...)
-		dst = append(appendSecretBlob(dst, out.SharedSecret), ',')
+		dst = append(jsonout.SecretBlob(dst, out.SharedSecret), ',')
 	}
 	if len(out.CiphertextForRecipient) > 0 {
 		dst = append(dst, `"CiphertextForRecipient":`...)
-		dst = append(appendBlob(dst, out.CiphertextForRecipient), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextForRecipient), ',')
 	}
 	if out.KeyAgreementAlgorithm != "" {
 		dst = append(dst, `"KeyAgreementAlgorithm":`...)
-		dst = append(appendString(dst, out.KeyAgreementAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.KeyAgreementAlgorithm), ',')
 	}
 	if out.KeyOrigin != "" {
 		dst = append(dst, `"KeyOrigin":`...)
-		dst = append(appendString(dst, out.KeyOrigin), ',')
+		dst = append(jsonout.String(dst, out.KeyOrigin), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -215,11 +219,11 @@ func (out *DescribeCustomKeyStoresOutput) AppendJSON(dst []byte) []byte {
 	dst = append(appendCustomKeyStoresList(dst, out.CustomKeyStores), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -229,7 +233,7 @@ func (out *DescribeKeyOutput) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `"KeyMetadata":`...)
 		dst = append(out.KeyMetadata.AppendJSON(dst), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -242,21 +246,21 @@ func (out *EncapsulateOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if !out.SharedSecret.IsZero() {
 		dst = append(dst, `"SharedSecret":`...)
-		dst = append(appendSecretBlob(dst, out.SharedSecret), ',')
+		dst = append(jsonout.SecretBlob(dst, out.SharedSecret), ',')
 	}
 	if len(out.SharedSecretCiphertextBlob) > 0 {
 		dst = append(dst, `"SharedSecretCiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.SharedSecretCiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.SharedSecretCiphertextBlob), ',')
 	}
 	if out.EncapsulationAlgorithm != "" {
 		dst = append(dst, `"EncapsulationAlgorithm":`...)
-		dst = append(appendString(dst, out.EncapsulationAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.EncapsulationAlgorithm), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -264,17 +268,17 @@ func (out *EncryptOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if len(out.CiphertextBlob) > 0 {
 		dst = append(dst, `"CiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.CiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextBlob), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.EncryptionAlgorithm != "" {
 		dst = append(dst, `"EncryptionAlgorithm":`...)
-		dst = append(appendString(dst, out.EncryptionAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.EncryptionAlgorithm), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -282,33 +286,33 @@ func (out *GenerateDataKeyPairOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if len(out.PrivateKeyCiphertextBlob) > 0 {
 		dst = append(dst, `"PrivateKeyCiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.PrivateKeyCiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.PrivateKeyCiphertextBlob), ',')
 	}
 	if !out.PrivateKeyPlaintext.IsZero() {
 		dst = append(dst, `"PrivateKeyPlaintext":`...)
-		dst = append(appendSecretBlob(dst, out.PrivateKeyPlaintext), ',')
+		dst = append(jsonout.SecretBlob(dst, out.PrivateKeyPlaintext), ',')
 	}
 	if len(out.PublicKey) > 0 {
 		dst = append(dst, `"PublicKey":`...)
-		dst = append(appendBlob(dst, out.PublicKey), ',')
+		dst = append(jsonout.Blob(dst, out.PublicKey), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyPairSpec != "" {
 		dst = append(dst, `"KeyPairSpec":`...)
-		dst = append(appendString(dst, out.KeyPairSpec), ',')
+		dst = append(jsonout.String(dst, out.KeyPairSpec), ',')
 	}
 	if len(out.CiphertextForRecipient) > 0 {
 		dst = append(dst, `"CiphertextForRecipient":`...)
-		dst = append(appendBlob(dst, out.CiphertextForRecipient), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextForRecipient), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -316,25 +320,25 @@ func (out *GenerateDataKeyPairWithoutPlaintextOutput) AppendJSON(dst []byte) []b
 	dst = append(dst, '{')
 	if len(out.PrivateKeyCiphertextBlob) > 0 {
 		dst = append(dst, `"PrivateKeyCiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.PrivateKeyCiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.PrivateKeyCiphertextBlob), ',')
 	}
 	if len(out.PublicKey) > 0 {
 		dst = append(dst, `"PublicKey":`...)
-		dst = append(appendBlob(dst, out.PublicKey), ',')
+		dst = append(jsonout.Blob(dst, out.PublicKey), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyPairSpec != "" {
 		dst = append(dst, `"KeyPairSpec":`...)
-		dst = append(appendString(dst, out.KeyPairSpec), ',')
+		dst = append(jsonout.String(dst, out.KeyPairSpec), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -342,25 +346,25 @@ func (out *GenerateDataKeyOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if len(out.CiphertextBlob) > 0 {
 		dst = append(dst, `"CiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.CiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextBlob), ',')
 	}
 	if !out.Plaintext.IsZero() {
 		dst = append(dst, `"Plaintext":`...)
-		dst = append(appendSecretBlob(dst, out.Plaintext), ',')
+		dst = append(jsonout.SecretBlob(dst, out.Plaintext), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if len(out.CiphertextForRecipient) > 0 {
 		dst = append(dst, `"CiphertextForRecipient":`...)
-		dst = append(appendBlob(dst, out.CiphertextForRecipient), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextForRecipient), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -368,17 +372,17 @@ func (out *GenerateDataKeyWithoutPlaintextOutput) AppendJSON(dst []byte) []byte 
 	dst = append(dst, '{')
 	if len(out.CiphertextBlob) > 0 {
 		dst = append(dst, `"CiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.CiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextBlob), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -386,17 +390,17 @@ func (out *GenerateMacOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if len(out.Mac) > 0 {
 		dst = append(dst, `"Mac":`...)
-		dst = append(appendBlob(dst, out.Mac), ',')
+		dst = append(jsonout.Blob(dst, out.Mac), ',')
 	}
 	if out.MacAlgorithm != "" {
 		dst = append(dst, `"MacAlgorithm":`...)
-		dst = append(appendString(dst, out.MacAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.MacAlgorithm), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -404,13 +408,13 @@ func (out *GenerateRandomOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if !out.Plaintext.IsZero() {
 		dst = append(dst, `"Plaintext":`...)
-		dst = append(appendSecretBlob(dst, out.Plaintext), ',')
+		dst = append(jsonout.SecretBlob(dst, out.Plaintext), ',')
 	}
 	if len(out.CiphertextForRecipient) > 0 {
 		dst = append(dst, `"CiphertextForRecipient":`...)
-		dst = append(appendBlob(dst, out.CiphertextForRecipient), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextForRecipient), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -418,7 +422,7 @@ func (out *GetKeyLastUsageOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyLastUsage != nil {
 		dst = append(dst, `"KeyLastUsage":`...)
@@ -426,13 +430,13 @@ func (out *GetKeyLastUsageOutput) AppendJSON(dst []byte) []byte {
 	}
 	if !out.TrackingStartDate.IsZero() {
 		dst = append(dst, `"TrackingStartDate":`...)
-		dst = append(appendTimestamp(dst, out.TrackingStartDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.TrackingStartDate), ',')
 	}
 	if !out.KeyCreationDate.IsZero() {
 		dst = append(dst, `"KeyCreationDate":`...)
-		dst = append(appendTimestamp(dst, out.KeyCreationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.KeyCreationDate), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -440,37 +444,37 @@ func (out *GetKeyPolicyOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.Policy != "" {
 		dst = append(dst, `"Policy":`...)
-		dst = append(appendString(dst, out.Policy), ',')
+		dst = append(jsonout.String(dst, out.Policy), ',')
 	}
 	if out.PolicyName != "" {
 		dst = append(dst, `"PolicyName":`...)
-		dst = append(appendString(dst, out.PolicyName), ',')
+		dst = append(jsonout.String(dst, out.PolicyName), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
 func (out *GetKeyRotationStatusOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = append(dst, `"KeyRotationEnabled":`...)
-	dst = append(appendBoolean(dst, out.KeyRotationEnabled), ',')
+	dst = append(jsonout.Boolean(dst, out.KeyRotationEnabled), ',')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.RotationPeriodInDays != 0 {
 		dst = append(dst, `"RotationPeriodInDays":`...)
-		dst = append(appendInteger(dst, out.RotationPeriodInDays), ',')
+		dst = append(jsonout.Integer(dst, out.RotationPeriodInDays), ',')
 	}
 	if !out.NextRotationDate.IsZero() {
 		dst = append(dst, `"NextRotationDate":`...)
-		dst = append(appendTimestamp(dst, out.NextRotationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.NextRotationDate), ',')
 	}
 	if !out.OnDemandRotationStartDate.IsZero() {
 		dst = append(dst, `"OnDemandRotationStartDate":`...)
-		dst = append(appendTimestamp(dst, out.OnDemandRotationStartDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.OnDemandRotationStartDate), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -478,21 +482,21 @@ func (out *GetParametersForImportOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if len(out.ImportToken) > 0 {
 		dst = append(dst, `"ImportToken":`...)
-		dst = append(appendBlob(dst, out.ImportToken), ',')
+		dst = append(jsonout.Blob(dst, out.ImportToken), ',')
 	}
 	if !out.PublicKey.IsZero() {
 		dst = append(dst, `"PublicKey":`...)
-		dst = append(appendSecretBlob(dst, out.PublicKey), ',')
+		dst = append(jsonout.SecretBlob(dst, out.PublicKey), ',')
 	}
 	if !out.ParametersValidTo.IsZero() {
 		dst = append(dst, `"ParametersValidTo":`...)
-		dst = append(appendTimestamp(dst, out.ParametersValidTo), ',')
+		dst = append(jsonout.Timestamp(dst, out.ParametersValidTo), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -500,41 +504,41 @@ func (out *GetPublicKeyOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if len(out.PublicKey) > 0 {
 		dst = append(dst, `"PublicKey":`...)
-		dst = append(appendBlob(dst, out.PublicKey), ',')
+		dst = append(jsonout.Blob(dst, out.PublicKey), ',')
 	}
 	if out.CustomerMasterKeySpec != "" {
 		dst = append(dst, `"CustomerMasterKeySpec":`...)
-		dst = append(appendString(dst, out.CustomerMasterKeySpec), ',')
+		dst = append(jsonout.String(dst, out.CustomerMasterKeySpec), ',')
 	}
 	if out.KeySpec != "" {
 		dst = append(dst, `"KeySpec":`...)
-		dst = append(appendString(dst, out.KeySpec), ',')
+		dst = append(jsonout.String(dst, out.KeySpec), ',')
 	}
 	if out.KeyUsage != "" {
 		dst = append(dst, `"KeyUsage":`...)
-		dst = append(appendString(dst, out.KeyUsage), ',')
+		dst = append(jsonout.String(dst, out.KeyUsage), ',')
 	}
 	if len(out.EncryptionAlgorithms) > 0 {
 		dst = append(dst, `"EncryptionAlgorithms":`...)
-		dst = append(appendStrings(dst, out.EncryptionAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.EncryptionAlgorithms), ',')
 	}
 	if len(out.SigningAlgorithms) > 0 {
 		dst = append(dst, `"SigningAlgorithms":`...)
-		dst = append(appendStrings(dst, out.SigningAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.SigningAlgorithms), ',')
 	}
 	if len(out.KeyAgreementAlgorithms) > 0 {
 		dst = append(dst, `"KeyAgreementAlgorithms":`...)
-		dst = append(appendStrings(dst, out.KeyAgreementAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.KeyAgreementAlgorithms), ',')
 	}
 	if len(out.EncapsulationAlgorithms) > 0 {
 		dst = append(dst, `"EncapsulationAlgorithms":`...)
-		dst = append(appendStrings(dst, out.EncapsulationAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.EncapsulationAlgorithms), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -542,17 +546,17 @@ func (out *GrantConstraints) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.EncryptionContextSubset != nil {
 		dst = append(dst, `"EncryptionContextSubset":`...)
-		dst = append(appendStringMap(dst, out.EncryptionContextSubset), ',')
+		dst = append(jsonout.StringMap(dst, out.EncryptionContextSubset), ',')
 	}
 	if out.EncryptionContextEquals != nil {
 		dst = append(dst, `"EncryptionContextEquals":`...)
-		dst = append(appendStringMap(dst, out.EncryptionContextEquals), ',')
+		dst = append(jsonout.StringMap(dst, out.EncryptionContextEquals), ',')
 	}
 	if out.SourceArn != "" {
 		dst = append(dst, `"SourceArn":`...)
-		dst = append(appendString(dst, out.SourceArn), ',')
+		dst = append(jsonout.String(dst, out.SourceArn), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -560,33 +564,33 @@ func (out *GrantListEntry) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.GrantId != "" {
 		dst = append(dst, `"GrantId":`...)
-		dst = append(appendString(dst, out.GrantId), ',')
+		dst = append(jsonout.String(dst, out.GrantId), ',')
 	}
 	dst = append(dst, `"Name":`...)
-	dst = append(appendString(dst, out.Name), ',')
+	dst = append(jsonout.String(dst, out.Name), ',')
 	if !out.CreationDate.IsZero() {
 		dst = append(dst, `"CreationDate":`...)
-		dst = append(appendTimestamp(dst, out.CreationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.CreationDate), ',')
 	}
 	if out.GranteePrincipal != "" {
 		dst = append(dst, `"GranteePrincipal":`...)
-		dst = append(appendString(dst, out.GranteePrincipal), ',')
+		dst = append(jsonout.String(dst, out.GranteePrincipal), ',')
 	}
 	if out.RetiringPrincipal != "" {
 		dst = append(dst, `"RetiringPrincipal":`...)
-		dst = append(appendString(dst, out.RetiringPrincipal), ',')
+		dst = append(jsonout.String(dst, out.RetiringPrincipal), ',')
 	}
 	if out.IssuingAccount != "" {
 		dst = append(dst, `"IssuingAccount":`...)
-		dst = append(appendString(dst, out.IssuingAccount), ',')
+		dst = append(jsonout.String(dst, out.IssuingAccount), ',')
 	}
 	if len(out.Operations) > 0 {
 		dst = append(dst, `"Operations":`...)
-		dst = append(appendStrings(dst, out.Operations), ',')
+		dst = append(jsonout.Strings(dst, out.Operations), ',')
 	}
 	if out.Constraints != nil {
 		dst = append(dst, `"Constraints":`...)
@@ -594,13 +598,13 @@ func (out *GrantListEntry) AppendJSON(dst []byte) []byte {
 	}
 	if out.GranteeServicePrincipal != "" {
 		dst = append(dst, `"GranteeServicePrincipal":`...)
-		dst = append(appendString(dst, out.GranteeServicePrincipal), ',')
+		dst = append(jsonout.String(dst, out.GranteeServicePrincipal), ',')
 	}
 	if out.RetiringServicePrincipal != "" {
 		dst = append(dst, `"RetiringServicePrincipal":`...)
-		dst = append(appendString(dst, out.RetiringServicePrincipal), ',')
+		dst = append(jsonout.String(dst, out.RetiringServicePrincipal), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -608,13 +612,13 @@ func (out *ImportKeyMaterialOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -622,21 +626,21 @@ func (out *KeyLastUsageData) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.Operation != "" {
 		dst = append(dst, `"Operation":`...)
-		dst = append(appendString(dst, out.Operation), ',')
+		dst = append(jsonout.String(dst, out.Operation), ',')
 	}
 	if !out.Timestamp.IsZero() {
 		dst = append(dst, `"Timestamp":`...)
-		dst = append(appendTimestamp(dst, out.Timestamp), ',')
+		dst = append(jsonout.Timestamp(dst, out.Timestamp), ',')
 	}
 	if out.CloudTrailEventId != "" {
 		dst = append(dst, `"CloudTrailEventId":`...)
-		dst = append(appendString(dst, out.CloudTrailEventId), ',')
+		dst = append(jsonout.String(dst, out.CloudTrailEventId), ',')
 	}
 	if out.KmsRequestId != "" {
 		dst = append(dst, `"KmsRequestId":`...)
-		dst = append(appendString(dst, out.KmsRequestId), ',')
+		dst = append(jsonout.String(dst, out.KmsRequestId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -644,13 +648,13 @@ func (out *KeyListEntry) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyArn != "" {
 		dst = append(dst, `"KeyArn":`...)
-		dst = append(appendString(dst, out.KeyArn), ',')
+		dst = append(jsonout.String(dst, out.KeyArn), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -658,95 +662,95 @@ func (out *KeyMetadata) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.AWSAccountId != "" {
 		dst = append(dst, `"AWSAccountId":`...)
-		dst = append(appendString(dst, out.AWSAccountId), ',')
+		dst = append(jsonout.String(dst, out.AWSAccountId), ',')
 	}
 	dst = append(dst, `"KeyId":`...)
-	dst = append(appendString(dst, out.KeyId), ',')
+	dst = append(jsonout.String(dst, out.KeyId), ',')
 	if out.Arn != "" {
 		dst = append(dst, `"Arn":`...)
-		dst = append(appendString(dst, out.Arn), ',')
+		dst = append(jsonout.String(dst, out.Arn), ',')
 	}
 	if !out.CreationDate.IsZero() {
 		dst = append(dst, `"CreationDate":`...)
-		dst = append(appendTimestamp(dst, out.CreationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.CreationDate), ',')
 	}
 	dst = append(dst, `"Enabled":`...)
-	dst = append(appendBoolean(dst, out.Enabled), ',')
+	dst = append(jsonout.Boolean(dst, out.Enabled), ',')
 	dst = append(dst, `"Description":`...)
-	dst = append(appendString(dst, out.Description), ',')
+	dst = append(jsonout.String(dst, out.Description), ',')
 	if out.KeyUsage != "" {
 		dst = append(dst, `"KeyUsage":`...)
-		dst = append(appendString(dst, out.KeyUsage), ',')
+		dst = append(jsonout.String(dst, out.KeyUsage), ',')
 	}
 	if out.KeyState != "" {
 		dst = append(dst, `"KeyState":`...)
-		dst = append(appendString(dst, out.KeyState), ',')
+		dst = append(jsonout.String(dst, out.KeyState), ',')
 	}
 	if !out.DeletionDate.IsZero() {
 		dst = append(dst, `"DeletionDate":`...)
-		dst = append(appendTimestamp(dst, out.DeletionDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.DeletionDate), ',')
 	}
 	if !out.ValidTo.IsZero() {
 		dst = append(dst, `"ValidTo":`...)
-		dst = append(appendTimestamp(dst, out.ValidTo), ',')
+		dst = append(jsonout.Timestamp(dst, out.ValidTo), ',')
 	}
 	if out.Origin != "" {
 		dst = append(dst, `"Origin":`...)
-		dst = append(appendString(dst, out.Origin), ',')
+		dst = append(jsonout.String(dst, out.Origin), ',')
 	}
 	if out.CustomKeyStoreId != "" {
 		dst = append(dst, `"CustomKeyStoreId":`...)
-		dst = append(appendString(dst, out.CustomKeyStoreId), ',')
+		dst = append(jsonout.String(dst, out.CustomKeyStoreId), ',')
 	}
 	if out.CloudHsmClusterId != "" {
 		dst = append(dst, `"CloudHsmClusterId":`...)
-		dst = append(appendString(dst, out.CloudHsmClusterId), ',')
+		dst = append(jsonout.String(dst, out.CloudHsmClusterId), ',')
 	}
 	if out.ExpirationModel != "" {
 		dst = append(dst, `"ExpirationModel":`...)
-		dst = append(appendString(dst, out.ExpirationModel), ',')
+		dst = append(jsonout.String(dst, out.ExpirationModel), ',')
 	}
 	if out.KeyManager != "" {
 		dst = append(dst, `"KeyManager":`...)
-		dst = append(appendString(dst, out.KeyManager), ',')
+		dst = append(jsonout.String(dst, out.KeyManager), ',')
 	}
 	if out.CustomerMasterKeySpec != "" {
 		dst = append(dst, `"CustomerMasterKeySpec":`...)
-		dst = append(appendString(dst, out.CustomerMasterKeySpec), ',')
+		dst = append(jsonout.String(dst, out.CustomerMasterKeySpec), ',')
 	}
 	if out.KeySpec != "" {
 		dst = append(dst, `"KeySpec":`...)
-		dst = append(appendString(dst, out.KeySpec), ',')
+		dst = append(jsonout.String(dst, out.KeySpec), ',')
 	}
 	if len(out.EncryptionAlgorithms) > 0 {
 		dst = append(dst, `"EncryptionAlgorithms":`...)
-		dst = append(appendStrings(dst, out.EncryptionAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.EncryptionAlgorithms), ',')
 	}
 	if len(out.SigningAlgorithms) > 0 {
 		dst = append(dst, `"SigningAlgorithms":`...)
-		dst = append(appendStrings(dst, out.SigningAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.SigningAlgorithms), ',')
 	}
 	if len(out.KeyAgreementAlgorithms) > 0 {
 		dst = append(dst, `"KeyAgreementAlgorithms":`...)
-		dst = append(appendStrings(dst, out.KeyAgreementAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.KeyAgreementAlgorithms), ',')
 	}
 	if len(out.EncapsulationAlgorithms) > 0 {
 		dst = append(dst, `"EncapsulationAlgorithms":`...)
-		dst = append(appendStrings(dst, out.EncapsulationAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.EncapsulationAlgorithms), ',')
 	}
 	dst = append(dst, `"MultiRegion":`...)
-	dst = append(appendBoolean(dst, out.MultiRegion), ',')
+	dst = append(jsonout.Boolean(dst, out.MultiRegion), ',')
 	if out.MultiRegionConfiguration != nil {
 		dst = append(dst, `"MultiRegionConfiguration":`...)
 		dst = append(out.MultiRegionConfiguration.AppendJSON(dst), ',')
 	}
 	if out.PendingDeletionWindowInDays != 0 {
 		dst = append(dst, `"PendingDeletionWindowInDays":`...)
-		dst = append(appendInteger(dst, out.PendingDeletionWindowInDays), ',')
+		dst = append(jsonout.Integer(dst, out.PendingDeletionWindowInDays), ',')
 	}
 	if len(out.MacAlgorithms) > 0 {
 		dst = append(dst, `"MacAlgorithms":`...)
-		dst = append(appendStrings(dst, out.MacAlgorithms), ',')
+		dst = append(jsonout.Strings(dst, out.MacAlgorithms), ',')
 	}
 	if out.XksKeyConfiguration != nil {
 		dst = append(dst, `"XksKeyConfiguration":`...)
@@ -754,9 +758,9 @@ func (out *KeyMetadata) AppendJSON(dst []byte) []byte {
 	}
 	if out.CurrentKeyMaterialId != "" {
 		dst = append(dst, `"CurrentKeyMaterialId":`...)
-		dst = append(appendString(dst, out.CurrentKeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.CurrentKeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -766,11 +770,11 @@ func (out *ListAliasesOutput) AppendJSON(dst []byte) []byte {
 	dst = append(appendAliasList(dst, out.Aliases), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -780,25 +784,25 @@ func (out *ListGrantsOutput) AppendJSON(dst []byte) []byte {
 	dst = append(appendGrantList(dst, out.Grants), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
 func (out *ListKeyPoliciesOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = append(dst, `"PolicyNames":`...)
-	dst = append(appendStrings(dst, out.PolicyNames), ',')
+	dst = append(jsonout.Strings(dst, out.PolicyNames), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -808,11 +812,11 @@ func (out *ListKeyRotationsOutput) AppendJSON(dst []byte) []byte {
 	dst = append(appendRotationsList(dst, out.Rotations), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -822,11 +826,11 @@ func (out *ListKeysOutput) AppendJSON(dst []byte) []byte {
 	dst = append(appendKeyList(dst, out.Keys), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -836,11 +840,11 @@ func (out *ListResourceTagsOutput) AppendJSON(dst []byte) []byte {
 	dst = append(appendTagList(dst, out.Tags), ',')
 	if out.NextMarker != "" {
 		dst = append(dst, `"NextMarker":`...)
-		dst = append(appendString(dst, out.NextMarker), ',')
+		dst = append(jsonout.String(dst, out.NextMarker), ',')
 	}
 	dst = append(dst, `"Truncated":`...)
-	dst = append(appendBoolean(dst, out.Truncated), ',')
-	return endObject(dst)
+	dst = append(jsonout.Boolean(dst, out.Truncated), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -848,7 +852,7 @@ func (out *MultiRegionConfiguration) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.MultiRegionKeyType != "" {
 		dst = append(dst, `"MultiRegionKeyType":`...)
-		dst = append(appendString(dst, out.MultiRegionKeyType), ',')
+		dst = append(jsonout.String(dst, out.MultiRegionKeyType), ',')
 	}
 	if out.PrimaryKey != nil {
 		dst = append(dst, `"PrimaryKey":`...)
@@ -858,7 +862,7 @@ func (out *MultiRegionConfiguration) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `"ReplicaKeys":`...)
 		dst = append(appendMultiRegionKeyList(dst, out.ReplicaKeys), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -866,13 +870,13 @@ func (out *MultiRegionKey) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.Arn != "" {
 		dst = append(dst, `"Arn":`...)
-		dst = append(appendString(dst, out.Arn), ',')
+		dst = append(jsonout.String(dst, out.Arn), ',')
 	}
 	if out.Region != "" {
 		dst = append(dst, `"Region":`...)
-		dst = append(appendString(dst, out.Region), ',')
+		dst = append(jsonout.String(dst, out.Region), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -880,33 +884,33 @@ func (out *ReEncryptOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if len(out.CiphertextBlob) > 0 {
 		dst = append(dst, `"CiphertextBlob":`...)
-		dst = append(appendBlob(dst, out.CiphertextBlob), ',')
+		dst = append(jsonout.Blob(dst, out.CiphertextBlob), ',')
 	}
 	if out.SourceKeyId != "" {
 		dst = append(dst, `"SourceKeyId":`...)
-		dst = append(appendString(dst, out.SourceKeyId), ',')
+		dst = append(jsonout.String(dst, out.SourceKeyId), ',')
 	}
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.SourceEncryptionAlgorithm != "" {
 		dst = append(dst, `"SourceEncryptionAlgorithm":`...)
-		dst = append(appendString(dst, out.SourceEncryptionAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.SourceEncryptionAlgorithm), ',')
 	}
 	if out.DestinationEncryptionAlgorithm != "" {
 		dst = append(dst, `"DestinationEncryptionAlgorithm":`...)
-		dst = append(appendString(dst, out.DestinationEncryptionAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.DestinationEncryptionAlgorithm), ',')
 	}
 	if out.SourceKeyMaterialId != "" {
 		dst = append(dst, `"SourceKeyMaterialId":`...)
-		dst = append(appendString(dst, out.SourceKeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.SourceKeyMaterialId), ',')
 	}
 	if out.DestinationKeyMaterialId != "" {
 		dst = append(dst, `"DestinationKeyMaterialId":`...)
-		dst = append(appendString(dst, out.DestinationKeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.DestinationKeyMaterialId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -914,13 +918,13 @@ func (out *RecipientInfo) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyEncryptionAlgorithm != "" {
 		dst = append(dst, `"KeyEncryptionAlgorithm":`...)
-		dst = append(appendString(dst, out.KeyEncryptionAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.KeyEncryptionAlgorithm), ',')
 	}
 	if len(out.AttestationDocument) > 0 {
 		dst = append(dst, `"AttestationDocument":`...)
-		dst = append(appendBlob(dst, out.AttestationDocument), ',')
+		dst = append(jsonout.Blob(dst, out.AttestationDocument), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -932,11 +936,11 @@ func (out *ReplicateKeyOutput) AppendJSON(dst []byte) []byte {
 	}
 	if out.ReplicaPolicy != "" {
 		dst = append(dst, `"ReplicaPolicy":`...)
-		dst = append(appendString(dst, out.ReplicaPolicy), ',')
+		dst = append(jsonout.String(dst, out.ReplicaPolicy), ',')
 	}
 	dst = append(dst, `"ReplicaTags":`...)
 	dst = append(appendTagList(dst, out.ReplicaTags), ',')
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -944,9 +948,9 @@ func (out *RotateKeyOnDemandOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -954,41 +958,41 @@ func (out *RotationsListEntry) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if out.KeyMaterialId != "" {
 		dst = append(dst, `"KeyMaterialId":`...)
-		dst = append(appendString(dst, out.KeyMaterialId), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialId), ',')
 	}
 	if out.KeyMaterialDescription != "" {
 		dst = append(dst, `"KeyMaterialDescription":`...)
-		dst = append(appendString(dst, out.KeyMaterialDescription), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialDescription), ',')
 	}
 	if out.ImportState != "" {
 		dst = append(dst, `"ImportState":`...)
-		dst = append(appendString(dst, out.ImportState), ',')
+		dst = append(jsonout.String(dst, out.ImportState), ',')
 	}
 	if out.KeyMaterialState != "" {
 		dst = append(dst, `"KeyMaterialState":`...)
-		dst = append(appendString(dst, out.KeyMaterialState), ',')
+		dst = append(jsonout.String(dst, out.KeyMaterialState), ',')
 	}
 	if out.ExpirationModel != "" {
 		dst = append(dst, `"ExpirationModel":`...)
-		dst = append(appendString(dst, out.ExpirationModel), ',')
+		dst = append(jsonout.String(dst, out.ExpirationModel), ',')
 	}
 	if !out.ValidTo.IsZero() {
 		dst = append(dst, `"ValidTo":`...)
-		dst = append(appendTimestamp(dst, out.ValidTo), ',')
+		dst = append(jsonout.Timestamp(dst, out.ValidTo), ',')
 	}
 	if !out.RotationDate.IsZero() {
 		dst = append(dst, `"RotationDate":`...)
-		dst = append(appendTimestamp(dst, out.RotationDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.RotationDate), ',')
 	}
 	if out.RotationType != "" {
 		dst = append(dst, `"RotationType":`...)
-		dst = append(appendString(dst, out.RotationType), ',')
+		dst = append(jsonout.String(dst, out.RotationType), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -996,21 +1000,21 @@ func (out *ScheduleKeyDeletionOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if !out.DeletionDate.IsZero() {
 		dst = append(dst, `"DeletionDate":`...)
-		dst = append(appendTimestamp(dst, out.DeletionDate), ',')
+		dst = append(jsonout.Timestamp(dst, out.DeletionDate), ',')
 	}
 	if out.KeyState != "" {
 		dst = append(dst, `"KeyState":`...)
-		dst = append(appendString(dst, out.KeyState), ',')
+		dst = append(jsonout.String(dst, out.KeyState), ',')
 	}
 	if out.PendingWindowInDays != 0 {
 		dst = append(dst, `"PendingWindowInDays":`...)
-		dst = append(appendInteger(dst, out.PendingWindowInDays), ',')
+		dst = append(jsonout.Integer(dst, out.PendingWindowInDays), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -1018,27 +1022,27 @@ func (out *SignOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	if len(out.Signature) > 0 {
 		dst = append(dst, `"Signature":`...)
-		dst = append(appendBlob(dst, out.Signature), ',')
+		dst = append(jsonout.Blob(dst, out.Signature), ',')
 	}
 	if out.SigningAlgorithm != "" {
 		dst = append(dst, `"SigningAlgorithm":`...)
-		dst = append(appendString(dst, out.SigningAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.SigningAlgorithm), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
 func (out *Tag) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = append(dst, `"TagKey":`...)
-	dst = append(appendString(dst, out.TagKey), ',')
+	dst = append(jsonout.String(dst, out.TagKey), ',')
 	dst = append(dst, `"TagValue":`...)
-	dst = append(appendString(dst, out.TagValue), ',')
-	return endObject(dst)
+	dst = append(jsonout.String(dst, out.TagValue), ',')
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -1051,15 +1055,15 @@ func (out *VerifyMacOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	dst = append(dst, `"MacValid":`...)
-	dst = append(appendBoolean(dst, out.MacValid), ',')
+	dst = append(jsonout.Boolean(dst, out.MacValid), ',')
 	if out.MacAlgorithm != "" {
 		dst = append(dst, `"MacAlgorithm":`...)
-		dst = append(appendString(dst, out.MacAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.MacAlgorithm), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -1067,15 +1071,15 @@ func (out *VerifyOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.KeyId != "" {
 		dst = append(dst, `"KeyId":`...)
-		dst = append(appendString(dst, out.KeyId), ',')
+		dst = append(jsonout.String(dst, out.KeyId), ',')
 	}
 	dst = append(dst, `"SignatureValid":`...)
-	dst = append(appendBoolean(dst, out.SignatureValid), ',')
+	dst = append(jsonout.Boolean(dst, out.SignatureValid), ',')
 	if out.SigningAlgorithm != "" {
 		dst = append(dst, `"SigningAlgorithm":`...)
-		dst = append(appendString(dst, out.SigningAlgorithm), ',')
+		dst = append(jsonout.String(dst, out.SigningAlgorithm), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -1083,9 +1087,9 @@ func (out *XksKeyConfiguration) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.Id != "" {
 		dst = append(dst, `"Id":`...)
-		dst = append(appendString(dst, out.Id), ',')
+		dst = append(jsonout.String(dst, out.Id), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 // AppendJSON appends the object, without the members that are absent.
@@ -1093,29 +1097,29 @@ func (out *XksProxyConfiguration) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if out.Connectivity != "" {
 		dst = append(dst, `"Connectivity":`...)
-		dst = append(appendString(dst, out.Connectivity), ',')
+		dst = append(jsonout.String(dst, out.Connectivity), ',')
 	}
 	if !out.AccessKeyId.IsZero() {
 		dst = append(dst, `"AccessKeyId":`...)
-		dst = append(appendSecretString(dst, out.AccessKeyId), ',')
+		dst = append(jsonout.SecretString(dst, out.AccessKeyId), ',')
 	}
 	if out.UriEndpoint != "" {
 		dst = append(dst, `"UriEndpoint":`...)
-		dst = append(appendString(dst, out.UriEndpoint), ',')
+		dst = append(jsonout.String(dst, out.UriEndpoint), ',')
 	}
 	if out.UriPath != "" {
 		dst = append(dst, `"UriPath":`...)
-		dst = append(appendString(dst, out.UriPath), ',')
+		dst = append(jsonout.String(dst, out.UriPath), ',')
 	}
 	if out.VpcEndpointServiceName != "" {
 		dst = append(dst, `"VpcEndpointServiceName":`...)
-		dst = append(appendString(dst, out.VpcEndpointServiceName), ',')
+		dst = append(jsonout.String(dst, out.VpcEndpointServiceName), ',')
 	}
 	if out.VpcEndpointServiceOwner != "" {
 		dst = append(dst, `"VpcEndpointServiceOwner":`...)
-		dst = append(appendString(dst, out.VpcEndpointServiceOwner), ',')
+		dst = append(jsonout.String(dst, out.VpcEndpointServiceOwner), ',')
 	}
-	return endObject(dst)
+	return jsonout.EndObject(dst)
 }
 
 func appendAliasList(dst []byte, list []AliasListEntry) []byte {
@@ -1123,7 +1127,7 @@ func appendAliasList(dst []byte, list []AliasListEntry) []byte {
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 func appendCustomKeyStoresList(dst []byte, list []CustomKeyStoresListEntry) []byte {
@@ -1131,7 +1135,7 @@ func appendCustomKeyStoresList(dst []byte, list []CustomKeyStoresListEntry) []by
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 func appendGrantList(dst []byte, list []GrantListEntry) []byte {
@@ -1139,7 +1143,7 @@ func appendGrantList(dst []byte, list []GrantListEntry) []byte {
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 func appendKeyList(dst []byte, list []KeyListEntry) []byte {
@@ -1147,7 +1151,7 @@ func appendKeyList(dst []byte, list []KeyListEntry) []byte {
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 func appendMultiRegionKeyList(dst []byte, list []MultiRegionKey) []byte {
@@ -1155,7 +1159,7 @@ func appendMultiRegionKeyList(dst []byte, list []MultiRegionKey) []byte {
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 func appendRotationsList(dst []byte, list []RotationsListEntry) []byte {
@@ -1163,7 +1167,7 @@ func appendRotationsList(dst []byte, list []RotationsListEntry) []byte {
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 func appendTagList(dst []byte, list []Tag) []byte {
@@ -1171,7 +1175,7 @@ func appendTagList(dst []byte, list []Tag) []byte {
 	for i := range list {
 		dst = append(list[i].AppendJSON(dst), ',')
 	}
-	return endList(dst)
+	return jsonout.EndList(dst)
 }
 
 // AppendMember implements Input.
@@ -1181,7 +1185,7 @@ func (in *CancelKeyDeletionInput) AppendMember(dst []byte, member string) ([]byt
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -1193,7 +1197,7 @@ func (in *ConnectCustomKeyStoreInput) AppendMember(dst []byte, member string) ([
 	}
 	switch member {
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	}
 	return dst, false
 }
@@ -1205,9 +1209,9 @@ func (in *CreateAliasInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "AliasName":
-		return appendString(dst, in.AliasName), true
+		return jsonout.String(dst, in.AliasName), true
 	case "TargetKeyId":
-		return appendString(dst, in.TargetKeyId), true
+		return jsonout.String(dst, in.TargetKeyId), true
 	}
 	return dst, false
 }
@@ -1219,23 +1223,23 @@ func (in *CreateCustomKeyStoreInput) AppendMember(dst []byte, member string) ([]
 	}
 	switch member {
 	case "CustomKeyStoreName":
-		return appendString(dst, in.CustomKeyStoreName), true
+		return jsonout.String(dst, in.CustomKeyStoreName), true
 	case "CloudHsmClusterId":
-		return appendString(dst, in.CloudHsmClusterId), true
+		return jsonout.String(dst, in.CloudHsmClusterId), true
 	case "TrustAnchorCertificate":
-		return appendString(dst, in.TrustAnchorCertificate), true
+		return jsonout.String(dst, in.TrustAnchorCertificate), true
 	case "CustomKeyStoreType":
-		return appendString(dst, in.CustomKeyStoreType), true
+		return jsonout.String(dst, in.CustomKeyStoreType), true
 	case "XksProxyUriEndpoint":
-		return appendString(dst, in.XksProxyUriEndpoint), true
+		return jsonout.String(dst, in.XksProxyUriEndpoint), true
 	case "XksProxyUriPath":
-		return appendString(dst, in.XksProxyUriPath), true
+		return jsonout.String(dst, in.XksProxyUriPath), true
 	case "XksProxyVpcEndpointServiceName":
-		return appendString(dst, in.XksProxyVpcEndpointServiceName), true
+		return jsonout.String(dst, in.XksProxyVpcEndpointServiceName), true
 	case "XksProxyVpcEndpointServiceOwner":
-		return appendString(dst, in.XksProxyVpcEndpointServiceOwner), true
+		return jsonout.String(dst, in.XksProxyVpcEndpointServiceOwner), true
 	case "XksProxyConnectivity":
-		return appendString(dst, in.XksProxyConnectivity), true
+		return jsonout.String(dst, in.XksProxyConnectivity), true
 	}
 	return dst, false
 }
@@ -1247,25 +1251,25 @@ func (in *CreateGrantInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "GranteePrincipal":
-		return appendString(dst, in.GranteePrincipal), true
+		return jsonout.String(dst, in.GranteePrincipal), true
 	case "RetiringPrincipal":
-		return appendString(dst, in.RetiringPrincipal), true
+		return jsonout.String(dst, in.RetiringPrincipal), true
 	case "Operations":
-		return appendStrings(dst, in.Operations), true
+		return jsonout.Strings(dst, in.Operations), true
 	case "Constraints":
 		return in.Constraints.AppendJSON(dst), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "Name":
-		return appendString(dst, in.Name), true
+		return jsonout.String(dst, in.Name), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	case "GranteeServicePrincipal":
-		return appendString(dst, in.GranteeServicePrincipal), true
+		return jsonout.String(dst, in.GranteeServicePrincipal), true
 	case "RetiringServicePrincipal":
-		return appendString(dst, in.RetiringServicePrincipal), true
+		return jsonout.String(dst, in.RetiringServicePrincipal), true
 	}
 	return dst, false
 }
@@ -1277,27 +1281,27 @@ func (in *CreateKeyInput) AppendMember(dst []byte, member string) ([]byte, bool)
 	}
 	switch member {
 	case "Policy":
-		return appendString(dst, in.Policy), true
+		return jsonout.String(dst, in.Policy), true
 	case "Description":
-		return appendString(dst, in.Description), true
+		return jsonout.String(dst, in.Description), true
 	case "KeyUsage":
-		return appendString(dst, in.KeyUsage), true
+		return jsonout.String(dst, in.KeyUsage), true
 	case "CustomerMasterKeySpec":
-		return appendString(dst, in.CustomerMasterKeySpec), true
+		return jsonout.String(dst, in.CustomerMasterKeySpec), true
 	case "KeySpec":
-		return appendString(dst, in.KeySpec), true
+		return jsonout.String(dst, in.KeySpec), true
 	case "Origin":
-		return appendString(dst, in.Origin), true
+		return jsonout.String(dst, in.Origin), true
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	case "BypassPolicyLockoutSafetyCheck":
-		return appendBoolean(dst, in.BypassPolicyLockoutSafetyCheck), true
+		return jsonout.Boolean(dst, in.BypassPolicyLockoutSafetyCheck), true
 	case "Tags":
 		return appendTagList(dst, in.Tags), true
 	case "MultiRegion":
-		return appendBoolean(dst, in.MultiRegion), true
+		return jsonout.Boolean(dst, in.MultiRegion), true
 	case "XksKeyId":
-		return appendString(dst, in.XksKeyId), true
+		return jsonout.String(dst, in.XksKeyId), true
 	}
 	return dst, false
 }
@@ -1309,15 +1313,15 @@ func (in *DecapsulateInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "SharedSecretCiphertextBlob":
-		return appendBlob(dst, in.SharedSecretCiphertextBlob), true
+		return jsonout.Blob(dst, in.SharedSecretCiphertextBlob), true
 	case "EncapsulationAlgorithm":
-		return appendString(dst, in.EncapsulationAlgorithm), true
+		return jsonout.String(dst, in.EncapsulationAlgorithm), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1329,21 +1333,21 @@ func (in *DecryptInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	}
 	switch member {
 	case "CiphertextBlob":
-		return appendBlob(dst, in.CiphertextBlob), true
+		return jsonout.Blob(dst, in.CiphertextBlob), true
 	case "EncryptionContext":
-		return appendStringMap(dst, in.EncryptionContext), true
+		return jsonout.StringMap(dst, in.EncryptionContext), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "EncryptionAlgorithm":
-		return appendString(dst, in.EncryptionAlgorithm), true
+		return jsonout.String(dst, in.EncryptionAlgorithm), true
 	case "Recipient":
 		return in.Recipient.AppendJSON(dst), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	case "DryRunModifiers":
-		return appendStrings(dst, in.DryRunModifiers), true
+		return jsonout.Strings(dst, in.DryRunModifiers), true
 	}
 	return dst, false
 }
@@ -1355,7 +1359,7 @@ func (in *DeleteAliasInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "AliasName":
-		return appendString(dst, in.AliasName), true
+		return jsonout.String(dst, in.AliasName), true
 	}
 	return dst, false
 }
@@ -1367,7 +1371,7 @@ func (in *DeleteCustomKeyStoreInput) AppendMember(dst []byte, member string) ([]
 	}
 	switch member {
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	}
 	return dst, false
 }
@@ -1379,9 +1383,9 @@ func (in *DeleteImportedKeyMaterialInput) AppendMember(dst []byte, member string
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "KeyMaterialId":
-		return appendString(dst, in.KeyMaterialId), true
+		return jsonout.String(dst, in.KeyMaterialId), true
 	}
 	return dst, false
 }
@@ -1393,15 +1397,15 @@ func (in *DeriveSharedSecretInput) AppendMember(dst []byte, member string) ([]by
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "KeyAgreementAlgorithm":
-		return appendString(dst, in.KeyAgreementAlgorithm), true
+		return jsonout.String(dst, in.KeyAgreementAlgorithm), true
 	case "PublicKey":
-		return appendBlob(dst, in.PublicKey), true
+		return jsonout.Blob(dst, in.PublicKey), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	case "Recipient":
 		return in.Recipient.AppendJSON(dst), true
 	}
@@ -1415,13 +1419,13 @@ func (in *DescribeCustomKeyStoresInput) AppendMember(dst []byte, member string) 
 	}
 	switch member {
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	case "CustomKeyStoreName":
-		return appendString(dst, in.CustomKeyStoreName), true
+		return jsonout.String(dst, in.CustomKeyStoreName), true
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	}
 	return dst, false
 }
@@ -1433,9 +1437,9 @@ func (in *DescribeKeyInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	}
 	return dst, false
 }
@@ -1447,7 +1451,7 @@ func (in *DisableKeyInput) AppendMember(dst []byte, member string) ([]byte, bool
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -1459,7 +1463,7 @@ func (in *DisableKeyRotationInput) AppendMember(dst []byte, member string) ([]by
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -1471,7 +1475,7 @@ func (in *DisconnectCustomKeyStoreInput) AppendMember(dst []byte, member string)
 	}
 	switch member {
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	}
 	return dst, false
 }
@@ -1483,7 +1487,7 @@ func (in *EnableKeyInput) AppendMember(dst []byte, member string) ([]byte, bool)
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -1495,9 +1499,9 @@ func (in *EnableKeyRotationInput) AppendMember(dst []byte, member string) ([]byt
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "RotationPeriodInDays":
-		return appendInteger(dst, in.RotationPeriodInDays), true
+		return jsonout.Integer(dst, in.RotationPeriodInDays), true
 	}
 	return dst, false
 }
@@ -1509,13 +1513,13 @@ func (in *EncapsulateInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "EncapsulationAlgorithm":
-		return appendString(dst, in.EncapsulationAlgorithm), true
+		return jsonout.String(dst, in.EncapsulationAlgorithm), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1527,15 +1531,15 @@ func (in *EncryptInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "EncryptionContext":
-		return appendStringMap(dst, in.EncryptionContext), true
+		return jsonout.StringMap(dst, in.EncryptionContext), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "EncryptionAlgorithm":
-		return appendString(dst, in.EncryptionAlgorithm), true
+		return jsonout.String(dst, in.EncryptionAlgorithm), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1547,19 +1551,19 @@ func (in *GenerateDataKeyInput) AppendMember(dst []byte, member string) ([]byte,
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "EncryptionContext":
-		return appendStringMap(dst, in.EncryptionContext), true
+		return jsonout.StringMap(dst, in.EncryptionContext), true
 	case "NumberOfBytes":
-		return appendInteger(dst, in.NumberOfBytes), true
+		return jsonout.Integer(dst, in.NumberOfBytes), true
 	case "KeySpec":
-		return appendString(dst, in.KeySpec), true
+		return jsonout.String(dst, in.KeySpec), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "Recipient":
 		return in.Recipient.AppendJSON(dst), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1571,17 +1575,17 @@ func (in *GenerateDataKeyPairInput) AppendMember(dst []byte, member string) ([]b
 	}
 	switch member {
 	case "EncryptionContext":
-		return appendStringMap(dst, in.EncryptionContext), true
+		return jsonout.StringMap(dst, in.EncryptionContext), true
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "KeyPairSpec":
-		return appendString(dst, in.KeyPairSpec), true
+		return jsonout.String(dst, in.KeyPairSpec), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "Recipient":
 		return in.Recipient.AppendJSON(dst), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1593,15 +1597,15 @@ func (in *GenerateDataKeyPairWithoutPlaintextInput) AppendMember(dst []byte, mem
 	}
 	switch member {
 	case "EncryptionContext":
-		return appendStringMap(dst, in.EncryptionContext), true
+		return jsonout.StringMap(dst, in.EncryptionContext), true
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "KeyPairSpec":
-		return appendString(dst, in.KeyPairSpec), true
+		return jsonout.String(dst, in.KeyPairSpec), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1613,17 +1617,17 @@ func (in *GenerateDataKeyWithoutPlaintextInput) AppendMember(dst []byte, member 
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "EncryptionContext":
-		return appendStringMap(dst, in.EncryptionContext), true
+		return jsonout.StringMap(dst, in.EncryptionContext), true
 	case "KeySpec":
-		return appendString(dst, in.KeySpec), true
+		return jsonout.String(dst, in.KeySpec), true
 	case "NumberOfBytes":
-		return appendInteger(dst, in.NumberOfBytes), true
+		return jsonout.Integer(dst, in.NumberOfBytes), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1635,13 +1639,13 @@ func (in *GenerateMacInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "MacAlgorithm":
-		return appendString(dst, in.MacAlgorithm), true
+		return jsonout.String(dst, in.MacAlgorithm), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1653,9 +1657,9 @@ func (in *GenerateRandomInput) AppendMember(dst []byte, member string) ([]byte, 
 	}
 	switch member {
 	case "NumberOfBytes":
-		return appendInteger(dst, in.NumberOfBytes), true
+		return jsonout.Integer(dst, in.NumberOfBytes), true
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	case "Recipient":
 		return in.Recipient.AppendJSON(dst), true
 	}
@@ -1669,7 +1673,7 @@ func (in *GetKeyLastUsageInput) AppendMember(dst []byte, member string) ([]byte,
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -1681,9 +1685,9 @@ func (in *GetKeyPolicyInput) AppendMember(dst []byte, member string) ([]byte, bo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "PolicyName":
-		return appendString(dst, in.PolicyName), true
+		return jsonout.String(dst, in.PolicyName), true
 	}
 	return dst, false
 }
@@ -1695,7 +1699,7 @@ func (in *GetKeyRotationStatusInput) AppendMember(dst []byte, member string) ([]
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -1707,11 +1711,11 @@ func (in *GetParametersForImportInput) AppendMember(dst []byte, member string) (
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "WrappingAlgorithm":
-		return appendString(dst, in.WrappingAlgorithm), true
+		return jsonout.String(dst, in.WrappingAlgorithm), true
 	case "WrappingKeySpec":
-		return appendString(dst, in.WrappingKeySpec), true
+		return jsonout.String(dst, in.WrappingKeySpec), true
 	}
 	return dst, false
 }
@@ -1723,9 +1727,9 @@ func (in *GetPublicKeyInput) AppendMember(dst []byte, member string) ([]byte, bo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	}
 	return dst, false
 }
@@ -1737,21 +1741,21 @@ func (in *ImportKeyMaterialInput) AppendMember(dst []byte, member string) ([]byt
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "ImportToken":
-		return appendBlob(dst, in.ImportToken), true
+		return jsonout.Blob(dst, in.ImportToken), true
 	case "EncryptedKeyMaterial":
-		return appendBlob(dst, in.EncryptedKeyMaterial), true
+		return jsonout.Blob(dst, in.EncryptedKeyMaterial), true
 	case "ValidTo":
-		return appendTimestamp(dst, in.ValidTo), true
+		return jsonout.Timestamp(dst, in.ValidTo), true
 	case "ExpirationModel":
-		return appendString(dst, in.ExpirationModel), true
+		return jsonout.String(dst, in.ExpirationModel), true
 	case "ImportType":
-		return appendString(dst, in.ImportType), true
+		return jsonout.String(dst, in.ImportType), true
 	case "KeyMaterialDescription":
-		return appendString(dst, in.KeyMaterialDescription), true
+		return jsonout.String(dst, in.KeyMaterialDescription), true
 	case "KeyMaterialId":
-		return appendString(dst, in.KeyMaterialId), true
+		return jsonout.String(dst, in.KeyMaterialId), true
 	}
 	return dst, false
 }
@@ -1763,11 +1767,11 @@ func (in *ListAliasesInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	}
 	return dst, false
 }
@@ -1779,17 +1783,17 @@ func (in *ListGrantsInput) AppendMember(dst []byte, member string) ([]byte, bool
 	}
 	switch member {
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "GrantId":
-		return appendString(dst, in.GrantId), true
+		return jsonout.String(dst, in.GrantId), true
 	case "GranteePrincipal":
-		return appendString(dst, in.GranteePrincipal), true
+		return jsonout.String(dst, in.GranteePrincipal), true
 	case "GranteeServicePrincipal":
-		return appendString(dst, in.GranteeServicePrincipal), true
+		return jsonout.String(dst, in.GranteeServicePrincipal), true
 	}
 	return dst, false
 }
@@ -1801,11 +1805,11 @@ func (in *ListKeyPoliciesInput) AppendMember(dst []byte, member string) ([]byte,
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	}
 	return dst, false
 }
@@ -1817,13 +1821,13 @@ func (in *ListKeyRotationsInput) AppendMember(dst []byte, member string) ([]byte
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "IncludeKeyMaterial":
-		return appendString(dst, in.IncludeKeyMaterial), true
+		return jsonout.String(dst, in.IncludeKeyMaterial), true
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	}
 	return dst, false
 }
@@ -1835,11 +1839,11 @@ func (in *ListKeysInput) AppendMember(dst []byte, member string) ([]byte, bool) 
 	}
 	switch member {
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	case "ResourceOwners":
-		return appendStrings(dst, in.ResourceOwners), true
+		return jsonout.Strings(dst, in.ResourceOwners), true
 	}
 	return dst, false
 }
@@ -1851,11 +1855,11 @@ func (in *ListResourceTagsInput) AppendMember(dst []byte, member string) ([]byte
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	}
 	return dst, false
 }
@@ -1867,13 +1871,13 @@ func (in *ListRetirableGrantsInput) AppendMember(dst []byte, member string) ([]b
 	}
 	switch member {
 	case "Limit":
-		return appendInteger(dst, in.Limit), true
+		return jsonout.Integer(dst, in.Limit), true
 	case "Marker":
-		return appendString(dst, in.Marker), true
+		return jsonout.String(dst, in.Marker), true
 	case "RetiringPrincipal":
-		return appendString(dst, in.RetiringPrincipal), true
+		return jsonout.String(dst, in.RetiringPrincipal), true
 	case "RetiringServicePrincipal":
-		return appendString(dst, in.RetiringServicePrincipal), true
+		return jsonout.String(dst, in.RetiringServicePrincipal), true
 	}
 	return dst, false
 }
@@ -1885,13 +1889,13 @@ func (in *PutKeyPolicyInput) AppendMember(dst []byte, member string) ([]byte, bo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "PolicyName":
-		return appendString(dst, in.PolicyName), true
+		return jsonout.String(dst, in.PolicyName), true
 	case "Policy":
-		return appendString(dst, in.Policy), true
+		return jsonout.String(dst, in.Policy), true
 	case "BypassPolicyLockoutSafetyCheck":
-		return appendBoolean(dst, in.BypassPolicyLockoutSafetyCheck), true
+		return jsonout.Boolean(dst, in.BypassPolicyLockoutSafetyCheck), true
 	}
 	return dst, false
 }
@@ -1903,25 +1907,25 @@ func (in *ReEncryptInput) AppendMember(dst []byte, member string) ([]byte, bool)
 	}
 	switch member {
 	case "CiphertextBlob":
-		return appendBlob(dst, in.CiphertextBlob), true
+		return jsonout.Blob(dst, in.CiphertextBlob), true
 	case "SourceEncryptionContext":
-		return appendStringMap(dst, in.SourceEncryptionContext), true
+		return jsonout.StringMap(dst, in.SourceEncryptionContext), true
 	case "SourceKeyId":
-		return appendString(dst, in.SourceKeyId), true
+		return jsonout.String(dst, in.SourceKeyId), true
 	case "DestinationKeyId":
-		return appendString(dst, in.DestinationKeyId), true
+		return jsonout.String(dst, in.DestinationKeyId), true
 	case "DestinationEncryptionContext":
-		return appendStringMap(dst, in.DestinationEncryptionContext), true
+		return jsonout.StringMap(dst, in.DestinationEncryptionContext), true
 	case "SourceEncryptionAlgorithm":
-		return appendString(dst, in.SourceEncryptionAlgorithm), true
+		return jsonout.String(dst, in.SourceEncryptionAlgorithm), true
 	case "DestinationEncryptionAlgorithm":
-		return appendString(dst, in.DestinationEncryptionAlgorithm), true
+		return jsonout.String(dst, in.DestinationEncryptionAlgorithm), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	case "DryRunModifiers":
-		return appendStrings(dst, in.DryRunModifiers), true
+		return jsonout.Strings(dst, in.DryRunModifiers), true
 	}
 	return dst, false
 }
@@ -1933,15 +1937,15 @@ func (in *ReplicateKeyInput) AppendMember(dst []byte, member string) ([]byte, bo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "ReplicaRegion":
-		return appendString(dst, in.ReplicaRegion), true
+		return jsonout.String(dst, in.ReplicaRegion), true
 	case "Policy":
-		return appendString(dst, in.Policy), true
+		return jsonout.String(dst, in.Policy), true
 	case "BypassPolicyLockoutSafetyCheck":
-		return appendBoolean(dst, in.BypassPolicyLockoutSafetyCheck), true
+		return jsonout.Boolean(dst, in.BypassPolicyLockoutSafetyCheck), true
 	case "Description":
-		return appendString(dst, in.Description), true
+		return jsonout.String(dst, in.Description), true
 	case "Tags":
 		return appendTagList(dst, in.Tags), true
 	}
@@ -1955,13 +1959,13 @@ func (in *RetireGrantInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "GrantToken":
-		return appendString(dst, in.GrantToken), true
+		return jsonout.String(dst, in.GrantToken), true
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "GrantId":
-		return appendString(dst, in.GrantId), true
+		return jsonout.String(dst, in.GrantId), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1973,11 +1977,11 @@ func (in *RevokeGrantInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "GrantId":
-		return appendString(dst, in.GrantId), true
+		return jsonout.String(dst, in.GrantId), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -1989,7 +1993,7 @@ func (in *RotateKeyOnDemandInput) AppendMember(dst []byte, member string) ([]byt
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }
@@ -2001,9 +2005,9 @@ func (in *ScheduleKeyDeletionInput) AppendMember(dst []byte, member string) ([]b
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "PendingWindowInDays":
-		return appendInteger(dst, in.PendingWindowInDays), true
+		return jsonout.Integer(dst, in.PendingWindowInDays), true
 	}
 	return dst, false
 }
@@ -2015,15 +2019,15 @@ func (in *SignInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "MessageType":
-		return appendString(dst, in.MessageType), true
+		return jsonout.String(dst, in.MessageType), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "SigningAlgorithm":
-		return appendString(dst, in.SigningAlgorithm), true
+		return jsonout.String(dst, in.SigningAlgorithm), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -2035,7 +2039,7 @@ func (in *TagResourceInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "Tags":
 		return appendTagList(dst, in.Tags), true
 	}
@@ -2049,9 +2053,9 @@ func (in *UntagResourceInput) AppendMember(dst []byte, member string) ([]byte, b
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "TagKeys":
-		return appendStrings(dst, in.TagKeys), true
+		return jsonout.Strings(dst, in.TagKeys), true
 	}
 	return dst, false
 }
@@ -2063,9 +2067,9 @@ func (in *UpdateAliasInput) AppendMember(dst []byte, member string) ([]byte, boo
 	}
 	switch member {
 	case "AliasName":
-		return appendString(dst, in.AliasName), true
+		return jsonout.String(dst, in.AliasName), true
 	case "TargetKeyId":
-		return appendString(dst, in.TargetKeyId), true
+		return jsonout.String(dst, in.TargetKeyId), true
 	}
 	return dst, false
 }
@@ -2077,21 +2081,21 @@ func (in *UpdateCustomKeyStoreInput) AppendMember(dst []byte, member string) ([]
 	}
 	switch member {
 	case "CustomKeyStoreId":
-		return appendString(dst, in.CustomKeyStoreId), true
+		return jsonout.String(dst, in.CustomKeyStoreId), true
 	case "NewCustomKeyStoreName":
-		return appendString(dst, in.NewCustomKeyStoreName), true
+		return jsonout.String(dst, in.NewCustomKeyStoreName), true
 	case "CloudHsmClusterId":
-		return appendString(dst, in.CloudHsmClusterId), true
+		return jsonout.String(dst, in.CloudHsmClusterId), true
 	case "XksProxyUriEndpoint":
-		return appendString(dst, in.XksProxyUriEndpoint), true
+		return jsonout.String(dst, in.XksProxyUriEndpoint), true
 	case "XksProxyUriPath":
-		return appendString(dst, in.XksProxyUriPath), true
+		return jsonout.String(dst, in.XksProxyUriPath), true
 	case "XksProxyVpcEndpointServiceName":
-		return appendString(dst, in.XksProxyVpcEndpointServiceName), true
+		return jsonout.String(dst, in.XksProxyVpcEndpointServiceName), true
 	case "XksProxyVpcEndpointServiceOwner":
-		return appendString(dst, in.XksProxyVpcEndpointServiceOwner), true
+		return jsonout.String(dst, in.XksProxyVpcEndpointServiceOwner), true
 	case "XksProxyConnectivity":
-		return appendString(dst, in.XksProxyConnectivity), true
+		return jsonout.String(dst, in.XksProxyConnectivity), true
 	}
 	return dst, false
 }
@@ -2103,9 +2107,9 @@ func (in *UpdateKeyDescriptionInput) AppendMember(dst []byte, member string) ([]
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "Description":
-		return appendString(dst, in.Description), true
+		return jsonout.String(dst, in.Description), true
 	}
 	return dst, false
 }
@@ -2117,9 +2121,9 @@ func (in *UpdatePrimaryRegionInput) AppendMember(dst []byte, member string) ([]b
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "PrimaryRegion":
-		return appendString(dst, in.PrimaryRegion), true
+		return jsonout.String(dst, in.PrimaryRegion), true
 	}
 	return dst, false
 }
@@ -2131,17 +2135,17 @@ func (in *VerifyInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "MessageType":
-		return appendString(dst, in.MessageType), true
+		return jsonout.String(dst, in.MessageType), true
 	case "Signature":
-		return appendBlob(dst, in.Signature), true
+		return jsonout.Blob(dst, in.Signature), true
 	case "SigningAlgorithm":
-		return appendString(dst, in.SigningAlgorithm), true
+		return jsonout.String(dst, in.SigningAlgorithm), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }
@@ -2153,15 +2157,15 @@ func (in *VerifyMacInput) AppendMember(dst []byte, member string) ([]byte, bool)
 	}
 	switch member {
 	case "KeyId":
-		return appendString(dst, in.KeyId), true
+		return jsonout.String(dst, in.KeyId), true
 	case "MacAlgorithm":
-		return appendString(dst, in.MacAlgorithm), true
+		return jsonout.String(dst, in.MacAlgorithm), true
 	case "Mac":
-		return appendBlob(dst, in.Mac), true
+		return jsonout.Blob(dst, in.Mac), true
 	case "GrantTokens":
-		return appendStrings(dst, in.GrantTokens), true
+		return jsonout.Strings(dst, in.GrantTokens), true
 	case "DryRun":
-		return appendBoolean(dst, in.DryRun), true
+		return jsonout.Boolean(dst, in.DryRun), true
 	}
 	return dst, false
 }

@@ -25,7 +25,10 @@ func common(c fault.Code) bool {
 
 // Status is the HTTP status of an answer with this code.
 func Status(c fault.Code) int {
-	if isServerFault(c) {
+	if status := modelled(c); status != 0 {
+		return status
+	}
+	if c == fault.Internal {
 		return 500
 	}
 	return 400

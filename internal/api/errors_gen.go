@@ -58,11 +58,59 @@ const (
 	XksProxyVpcEndpointServiceNotFoundException             fault.Code = "XksProxyVpcEndpointServiceNotFoundException"
 )
 
-// isServerFault reports whether the model blames the service.
-func isServerFault(c fault.Code) bool {
+// modelled is the HTTP status of an error that the model lists, or zero.
+func modelled(c fault.Code) int {
 	switch c {
-	case DependencyTimeoutException, KMSInternalException, KeyUnavailableException:
-		return true
+	case AlreadyExistsException,
+		CloudHsmClusterInUseException,
+		CloudHsmClusterInvalidConfigurationException,
+		CloudHsmClusterNotActiveException,
+		CloudHsmClusterNotFoundException,
+		CloudHsmClusterNotRelatedException,
+		ConflictException,
+		CustomKeyStoreHasCMKsException,
+		CustomKeyStoreInvalidStateException,
+		CustomKeyStoreNameInUseException,
+		CustomKeyStoreNotFoundException,
+		DisabledException,
+		DryRunOperationException,
+		ExpiredImportTokenException,
+		IncorrectKeyException,
+		IncorrectKeyMaterialException,
+		IncorrectTrustAnchorException,
+		InvalidAliasNameException,
+		InvalidArnException,
+		InvalidCiphertextException,
+		InvalidGrantIdException,
+		InvalidGrantTokenException,
+		InvalidImportTokenException,
+		InvalidKeyUsageException,
+		InvalidMarkerException,
+		KMSInvalidMacException,
+		KMSInvalidSignatureException,
+		KMSInvalidStateException,
+		LimitExceededException,
+		MalformedPolicyDocumentException,
+		NotFoundException,
+		TagException,
+		UnsupportedOperationException,
+		XksKeyAlreadyInUseException,
+		XksKeyInvalidConfigurationException,
+		XksKeyNotFoundException,
+		XksProxyIncorrectAuthenticationCredentialException,
+		XksProxyInvalidConfigurationException,
+		XksProxyInvalidResponseException,
+		XksProxyUriEndpointInUseException,
+		XksProxyUriInUseException,
+		XksProxyUriUnreachableException,
+		XksProxyVpcEndpointServiceInUseException,
+		XksProxyVpcEndpointServiceInvalidConfigurationException,
+		XksProxyVpcEndpointServiceNotFoundException:
+		return 400
+	case DependencyTimeoutException,
+		KMSInternalException,
+		KeyUnavailableException:
+		return 500
 	}
-	return false
+	return 0
 }

@@ -21,12 +21,12 @@ type AliasListEntry struct {
 type CancelKeyDeletionInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *CancelKeyDeletionInput) Has(member string) bool {
-	return in.got.named(cancelKeyDeletionInputMembers, member)
+	return in.got.Named(cancelKeyDeletionInputMembers, member)
 }
 
 // CancelKeyDeletionOutput is the answer of CancelKeyDeletion.
@@ -38,12 +38,12 @@ type CancelKeyDeletionOutput struct {
 type ConnectCustomKeyStoreInput struct {
 	CustomKeyStoreId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ConnectCustomKeyStoreInput) Has(member string) bool {
-	return in.got.named(connectCustomKeyStoreInputMembers, member)
+	return in.got.Named(connectCustomKeyStoreInputMembers, member)
 }
 
 // ConnectCustomKeyStoreOutput is the answer of ConnectCustomKeyStore.
@@ -55,12 +55,12 @@ type CreateAliasInput struct {
 	AliasName   string // required
 	TargetKeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *CreateAliasInput) Has(member string) bool {
-	return in.got.named(createAliasInputMembers, member)
+	return in.got.Named(createAliasInputMembers, member)
 }
 
 // CreateCustomKeyStoreInput is the request of CreateCustomKeyStore.
@@ -77,12 +77,12 @@ type CreateCustomKeyStoreInput struct {
 	XksProxyAuthenticationCredential *XksProxyAuthenticationCredential
 	XksProxyConnectivity             XksProxyConnectivity
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *CreateCustomKeyStoreInput) Has(member string) bool {
-	return in.got.named(createCustomKeyStoreInputMembers, member)
+	return in.got.Named(createCustomKeyStoreInputMembers, member)
 }
 
 // CreateCustomKeyStoreOutput is the answer of CreateCustomKeyStore.
@@ -103,12 +103,12 @@ type CreateGrantInput struct {
 	GranteeServicePrincipal  string
 	RetiringServicePrincipal string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *CreateGrantInput) Has(member string) bool {
-	return in.got.named(createGrantInputMembers, member)
+	return in.got.Named(createGrantInputMembers, member)
 }
 
 // CreateGrantOutput is the answer of CreateGrant.
@@ -131,11 +131,11 @@ type CreateKeyInput struct {
 	MultiRegion                    bool
 	XksKeyId                       string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *CreateKeyInput) Has(member string) bool { return in.got.named(createKeyInputMembers, member) }
+func (in *CreateKeyInput) Has(member string) bool { return in.got.Named(createKeyInputMembers, member) }
 
 // CreateKeyOutput is the answer of CreateKey.
 type CreateKeyOutput struct {
@@ -163,12 +163,12 @@ type DecapsulateInput struct {
 	GrantTokens                []string
 	DryRun                     bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DecapsulateInput) Has(member string) bool {
-	return in.got.named(decapsulateInputMembers, member)
+	return in.got.Named(decapsulateInputMembers, member)
 }
 
 // DecapsulateOutput is the answer of Decapsulate.
@@ -189,11 +189,11 @@ type DecryptInput struct {
 	DryRun              bool
 	DryRunModifiers     []DryRunModifier
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *DecryptInput) Has(member string) bool { return in.got.named(decryptInputMembers, member) }
+func (in *DecryptInput) Has(member string) bool { return in.got.Named(decryptInputMembers, member) }
 
 // DecryptOutput is the answer of Decrypt.
 type DecryptOutput struct {
@@ -208,24 +208,24 @@ type DecryptOutput struct {
 type DeleteAliasInput struct {
 	AliasName string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DeleteAliasInput) Has(member string) bool {
-	return in.got.named(deleteAliasInputMembers, member)
+	return in.got.Named(deleteAliasInputMembers, member)
 }
 
 // DeleteCustomKeyStoreInput is the request of DeleteCustomKeyStore.
 type DeleteCustomKeyStoreInput struct {
 	CustomKeyStoreId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DeleteCustomKeyStoreInput) Has(member string) bool {
-	return in.got.named(deleteCustomKeyStoreInputMembers, member)
+	return in.got.Named(deleteCustomKeyStoreInputMembers, member)
 }
 
 // DeleteCustomKeyStoreOutput is the answer of DeleteCustomKeyStore.
@@ -237,12 +237,12 @@ type DeleteImportedKeyMaterialInput struct {
 	KeyId         string // required
 	KeyMaterialId string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DeleteImportedKeyMaterialInput) Has(member string) bool {
-	return in.got.named(deleteImportedKeyMaterialInputMembers, member)
+	return in.got.Named(deleteImportedKeyMaterialInputMembers, member)
 }
 
 // DeleteImportedKeyMaterialOutput is the answer of DeleteImportedKeyMaterial.
@@ -260,12 +260,12 @@ type DeriveSharedSecretInput struct {
 	DryRun                bool
 	Recipient             *RecipientInfo
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DeriveSharedSecretInput) Has(member string) bool {
-	return in.got.named(deriveSharedSecretInputMembers, member)
+	return in.got.Named(deriveSharedSecretInputMembers, member)
 }
 
 // DeriveSharedSecretOutput is the answer of DeriveSharedSecret.
@@ -284,12 +284,12 @@ type DescribeCustomKeyStoresInput struct {
 	Limit              int
 	Marker             string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DescribeCustomKeyStoresInput) Has(member string) bool {
-	return in.got.named(describeCustomKeyStoresInputMembers, member)
+	return in.got.Named(describeCustomKeyStoresInputMembers, member)
 }
 
 // DescribeCustomKeyStoresOutput is the answer of DescribeCustomKeyStores.
@@ -304,12 +304,12 @@ type DescribeKeyInput struct {
 	KeyId       string // required
 	GrantTokens []string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DescribeKeyInput) Has(member string) bool {
-	return in.got.named(describeKeyInputMembers, member)
+	return in.got.Named(describeKeyInputMembers, member)
 }
 
 // DescribeKeyOutput is the answer of DescribeKey.
@@ -321,36 +321,36 @@ type DescribeKeyOutput struct {
 type DisableKeyInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DisableKeyInput) Has(member string) bool {
-	return in.got.named(disableKeyInputMembers, member)
+	return in.got.Named(disableKeyInputMembers, member)
 }
 
 // DisableKeyRotationInput is the request of DisableKeyRotation.
 type DisableKeyRotationInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DisableKeyRotationInput) Has(member string) bool {
-	return in.got.named(disableKeyRotationInputMembers, member)
+	return in.got.Named(disableKeyRotationInputMembers, member)
 }
 
 // DisconnectCustomKeyStoreInput is the request of DisconnectCustomKeyStore.
 type DisconnectCustomKeyStoreInput struct {
 	CustomKeyStoreId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *DisconnectCustomKeyStoreInput) Has(member string) bool {
-	return in.got.named(disconnectCustomKeyStoreInputMembers, member)
+	return in.got.Named(disconnectCustomKeyStoreInputMembers, member)
 }
 
 // DisconnectCustomKeyStoreOutput is the answer of DisconnectCustomKeyStore.
@@ -361,23 +361,23 @@ type DisconnectCustomKeyStoreOutput struct {
 type EnableKeyInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *EnableKeyInput) Has(member string) bool { return in.got.named(enableKeyInputMembers, member) }
+func (in *EnableKeyInput) Has(member string) bool { return in.got.Named(enableKeyInputMembers, member) }
 
 // EnableKeyRotationInput is the request of EnableKeyRotation.
 type EnableKeyRotationInput struct {
 	KeyId                string // required
 	RotationPeriodInDays int
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *EnableKeyRotationInput) Has(member string) bool {
-	return in.got.named(enableKeyRotationInputMembers, member)
+	return in.got.Named(enableKeyRotationInputMembers, member)
 }
 
 // EncapsulateInput is the request of Encapsulate.
@@ -387,12 +387,12 @@ type EncapsulateInput struct {
 	GrantTokens            []string
 	DryRun                 bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *EncapsulateInput) Has(member string) bool {
-	return in.got.named(encapsulateInputMembers, member)
+	return in.got.Named(encapsulateInputMembers, member)
 }
 
 // EncapsulateOutput is the answer of Encapsulate.
@@ -412,11 +412,11 @@ type EncryptInput struct {
 	EncryptionAlgorithm EncryptionAlgorithm
 	DryRun              bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *EncryptInput) Has(member string) bool { return in.got.named(encryptInputMembers, member) }
+func (in *EncryptInput) Has(member string) bool { return in.got.Named(encryptInputMembers, member) }
 
 // EncryptOutput is the answer of Encrypt.
 type EncryptOutput struct {
@@ -434,12 +434,12 @@ type GenerateDataKeyPairInput struct {
 	Recipient         *RecipientInfo
 	DryRun            bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GenerateDataKeyPairInput) Has(member string) bool {
-	return in.got.named(generateDataKeyPairInputMembers, member)
+	return in.got.Named(generateDataKeyPairInputMembers, member)
 }
 
 // GenerateDataKeyPairOutput is the answer of GenerateDataKeyPair.
@@ -461,12 +461,12 @@ type GenerateDataKeyPairWithoutPlaintextInput struct {
 	GrantTokens       []string
 	DryRun            bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GenerateDataKeyPairWithoutPlaintextInput) Has(member string) bool {
-	return in.got.named(generateDataKeyPairWithoutPlaintextInputMembers, member)
+	return in.got.Named(generateDataKeyPairWithoutPlaintextInputMembers, member)
 }
 
 // GenerateDataKeyPairWithoutPlaintextOutput is the answer of GenerateDataKeyPairWithoutPlaintext.
@@ -488,12 +488,12 @@ type GenerateDataKeyInput struct {
 	Recipient         *RecipientInfo
 	DryRun            bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GenerateDataKeyInput) Has(member string) bool {
-	return in.got.named(generateDataKeyInputMembers, member)
+	return in.got.Named(generateDataKeyInputMembers, member)
 }
 
 // GenerateDataKeyOutput is the answer of GenerateDataKey.
@@ -514,12 +514,12 @@ type GenerateDataKeyWithoutPlaintextInput struct {
 	GrantTokens       []string
 	DryRun            bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GenerateDataKeyWithoutPlaintextInput) Has(member string) bool {
-	return in.got.named(generateDataKeyWithoutPlaintextInputMembers, member)
+	return in.got.Named(generateDataKeyWithoutPlaintextInputMembers, member)
 }
 
 // GenerateDataKeyWithoutPlaintextOutput is the answer of GenerateDataKeyWithoutPlaintext.
@@ -537,12 +537,12 @@ type GenerateMacInput struct {
 	GrantTokens  []string
 	DryRun       bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GenerateMacInput) Has(member string) bool {
-	return in.got.named(generateMacInputMembers, member)
+	return in.got.Named(generateMacInputMembers, member)
 }
 
 // GenerateMacOutput is the answer of GenerateMac.
@@ -558,12 +558,12 @@ type GenerateRandomInput struct {
 	CustomKeyStoreId string
 	Recipient        *RecipientInfo
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GenerateRandomInput) Has(member string) bool {
-	return in.got.named(generateRandomInputMembers, member)
+	return in.got.Named(generateRandomInputMembers, member)
 }
 
 // GenerateRandomOutput is the answer of GenerateRandom.
@@ -576,12 +576,12 @@ type GenerateRandomOutput struct {
 type GetKeyLastUsageInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GetKeyLastUsageInput) Has(member string) bool {
-	return in.got.named(getKeyLastUsageInputMembers, member)
+	return in.got.Named(getKeyLastUsageInputMembers, member)
 }
 
 // GetKeyLastUsageOutput is the answer of GetKeyLastUsage.
@@ -597,12 +597,12 @@ type GetKeyPolicyInput struct {
 	KeyId      string // required
 	PolicyName string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GetKeyPolicyInput) Has(member string) bool {
-	return in.got.named(getKeyPolicyInputMembers, member)
+	return in.got.Named(getKeyPolicyInputMembers, member)
 }
 
 // GetKeyPolicyOutput is the answer of GetKeyPolicy.
@@ -615,12 +615,12 @@ type GetKeyPolicyOutput struct {
 type GetKeyRotationStatusInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GetKeyRotationStatusInput) Has(member string) bool {
-	return in.got.named(getKeyRotationStatusInputMembers, member)
+	return in.got.Named(getKeyRotationStatusInputMembers, member)
 }
 
 // GetKeyRotationStatusOutput is the answer of GetKeyRotationStatus.
@@ -638,12 +638,12 @@ type GetParametersForImportInput struct {
 	WrappingAlgorithm AlgorithmSpec   // required
 	WrappingKeySpec   WrappingKeySpec // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GetParametersForImportInput) Has(member string) bool {
-	return in.got.named(getParametersForImportInputMembers, member)
+	return in.got.Named(getParametersForImportInputMembers, member)
 }
 
 // GetParametersForImportOutput is the answer of GetParametersForImport.
@@ -659,12 +659,12 @@ type GetPublicKeyInput struct {
 	KeyId       string // required
 	GrantTokens []string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GetPublicKeyInput) Has(member string) bool {
-	return in.got.named(getPublicKeyInputMembers, member)
+	return in.got.Named(getPublicKeyInputMembers, member)
 }
 
 // GetPublicKeyOutput is the answer of GetPublicKey.
@@ -686,12 +686,12 @@ type GrantConstraints struct {
 	EncryptionContextEquals map[string]string
 	SourceArn               string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *GrantConstraints) Has(member string) bool {
-	return in.got.named(grantConstraintsMembers, member)
+	return in.got.Named(grantConstraintsMembers, member)
 }
 
 // GrantListEntry is a structure of the model.
@@ -720,12 +720,12 @@ type ImportKeyMaterialInput struct {
 	KeyMaterialDescription string
 	KeyMaterialId          string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ImportKeyMaterialInput) Has(member string) bool {
-	return in.got.named(importKeyMaterialInputMembers, member)
+	return in.got.Named(importKeyMaterialInputMembers, member)
 }
 
 // ImportKeyMaterialOutput is the answer of ImportKeyMaterial.
@@ -785,12 +785,12 @@ type ListAliasesInput struct {
 	Limit  int
 	Marker string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ListAliasesInput) Has(member string) bool {
-	return in.got.named(listAliasesInputMembers, member)
+	return in.got.Named(listAliasesInputMembers, member)
 }
 
 // ListAliasesOutput is the answer of ListAliases.
@@ -809,12 +809,12 @@ type ListGrantsInput struct {
 	GranteePrincipal        string
 	GranteeServicePrincipal string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ListGrantsInput) Has(member string) bool {
-	return in.got.named(listGrantsInputMembers, member)
+	return in.got.Named(listGrantsInputMembers, member)
 }
 
 // ListGrantsOutput is the answer of ListGrants.
@@ -830,12 +830,12 @@ type ListKeyPoliciesInput struct {
 	Limit  int
 	Marker string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ListKeyPoliciesInput) Has(member string) bool {
-	return in.got.named(listKeyPoliciesInputMembers, member)
+	return in.got.Named(listKeyPoliciesInputMembers, member)
 }
 
 // ListKeyPoliciesOutput is the answer of ListKeyPolicies.
@@ -852,12 +852,12 @@ type ListKeyRotationsInput struct {
 	Limit              int
 	Marker             string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ListKeyRotationsInput) Has(member string) bool {
-	return in.got.named(listKeyRotationsInputMembers, member)
+	return in.got.Named(listKeyRotationsInputMembers, member)
 }
 
 // ListKeyRotationsOutput is the answer of ListKeyRotations.
@@ -873,11 +873,11 @@ type ListKeysInput struct {
 	Marker         string
 	ResourceOwners []ResourceOwner
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *ListKeysInput) Has(member string) bool { return in.got.named(listKeysInputMembers, member) }
+func (in *ListKeysInput) Has(member string) bool { return in.got.Named(listKeysInputMembers, member) }
 
 // ListKeysOutput is the answer of ListKeys.
 type ListKeysOutput struct {
@@ -892,12 +892,12 @@ type ListResourceTagsInput struct {
 	Limit  int
 	Marker string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ListResourceTagsInput) Has(member string) bool {
-	return in.got.named(listResourceTagsInputMembers, member)
+	return in.got.Named(listResourceTagsInputMembers, member)
 }
 
 // ListResourceTagsOutput is the answer of ListResourceTags.
@@ -914,12 +914,12 @@ type ListRetirableGrantsInput struct {
 	RetiringPrincipal        string
 	RetiringServicePrincipal string
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ListRetirableGrantsInput) Has(member string) bool {
-	return in.got.named(listRetirableGrantsInputMembers, member)
+	return in.got.Named(listRetirableGrantsInputMembers, member)
 }
 
 // MultiRegionConfiguration is a structure of the model.
@@ -942,12 +942,12 @@ type PutKeyPolicyInput struct {
 	Policy                         string // required
 	BypassPolicyLockoutSafetyCheck bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *PutKeyPolicyInput) Has(member string) bool {
-	return in.got.named(putKeyPolicyInputMembers, member)
+	return in.got.Named(putKeyPolicyInputMembers, member)
 }
 
 // ReEncryptInput is the request of ReEncrypt.
@@ -963,11 +963,11 @@ type ReEncryptInput struct {
 	DryRun                         bool
 	DryRunModifiers                []DryRunModifier
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *ReEncryptInput) Has(member string) bool { return in.got.named(reEncryptInputMembers, member) }
+func (in *ReEncryptInput) Has(member string) bool { return in.got.Named(reEncryptInputMembers, member) }
 
 // ReEncryptOutput is the answer of ReEncrypt.
 type ReEncryptOutput struct {
@@ -985,11 +985,11 @@ type RecipientInfo struct {
 	KeyEncryptionAlgorithm KeyEncryptionMechanism
 	AttestationDocument    []byte
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *RecipientInfo) Has(member string) bool { return in.got.named(recipientInfoMembers, member) }
+func (in *RecipientInfo) Has(member string) bool { return in.got.Named(recipientInfoMembers, member) }
 
 // ReplicateKeyInput is the request of ReplicateKey.
 type ReplicateKeyInput struct {
@@ -1000,12 +1000,12 @@ type ReplicateKeyInput struct {
 	Description                    string
 	Tags                           []Tag
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ReplicateKeyInput) Has(member string) bool {
-	return in.got.named(replicateKeyInputMembers, member)
+	return in.got.Named(replicateKeyInputMembers, member)
 }
 
 // ReplicateKeyOutput is the answer of ReplicateKey.
@@ -1022,12 +1022,12 @@ type RetireGrantInput struct {
 	GrantId    string
 	DryRun     bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *RetireGrantInput) Has(member string) bool {
-	return in.got.named(retireGrantInputMembers, member)
+	return in.got.Named(retireGrantInputMembers, member)
 }
 
 // RevokeGrantInput is the request of RevokeGrant.
@@ -1036,24 +1036,24 @@ type RevokeGrantInput struct {
 	GrantId string // required
 	DryRun  bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *RevokeGrantInput) Has(member string) bool {
-	return in.got.named(revokeGrantInputMembers, member)
+	return in.got.Named(revokeGrantInputMembers, member)
 }
 
 // RotateKeyOnDemandInput is the request of RotateKeyOnDemand.
 type RotateKeyOnDemandInput struct {
 	KeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *RotateKeyOnDemandInput) Has(member string) bool {
-	return in.got.named(rotateKeyOnDemandInputMembers, member)
+	return in.got.Named(rotateKeyOnDemandInputMembers, member)
 }
 
 // RotateKeyOnDemandOutput is the answer of RotateKeyOnDemand.
@@ -1079,12 +1079,12 @@ type ScheduleKeyDeletionInput struct {
 	KeyId               string // required
 	PendingWindowInDays int
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *ScheduleKeyDeletionInput) Has(member string) bool {
-	return in.got.named(scheduleKeyDeletionInputMembers, member)
+	return in.got.Named(scheduleKeyDeletionInputMembers, member)
 }
 
 // ScheduleKeyDeletionOutput is the answer of ScheduleKeyDeletion.
@@ -1104,11 +1104,11 @@ type SignInput struct {
 	SigningAlgorithm SigningAlgorithm // required
 	DryRun           bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *SignInput) Has(member string) bool { return in.got.named(signInputMembers, member) }
+func (in *SignInput) Has(member string) bool { return in.got.Named(signInputMembers, member) }
 
 // SignOutput is the answer of Sign.
 type SignOutput struct {
@@ -1122,23 +1122,23 @@ type Tag struct {
 	TagKey   string // required, always written
 	TagValue string // required, always written
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *Tag) Has(member string) bool { return in.got.named(tagMembers, member) }
+func (in *Tag) Has(member string) bool { return in.got.Named(tagMembers, member) }
 
 // TagResourceInput is the request of TagResource.
 type TagResourceInput struct {
 	KeyId string // required
 	Tags  []Tag  // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *TagResourceInput) Has(member string) bool {
-	return in.got.named(tagResourceInputMembers, member)
+	return in.got.Named(tagResourceInputMembers, member)
 }
 
 // UntagResourceInput is the request of UntagResource.
@@ -1146,12 +1146,12 @@ type UntagResourceInput struct {
 	KeyId   string   // required
 	TagKeys []string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *UntagResourceInput) Has(member string) bool {
-	return in.got.named(untagResourceInputMembers, member)
+	return in.got.Named(untagResourceInputMembers, member)
 }
 
 // UpdateAliasInput is the request of UpdateAlias.
@@ -1159,12 +1159,12 @@ type UpdateAliasInput struct {
 	AliasName   string // required
 	TargetKeyId string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *UpdateAliasInput) Has(member string) bool {
-	return in.got.named(updateAliasInputMembers, member)
+	return in.got.Named(updateAliasInputMembers, member)
 }
 
 // UpdateCustomKeyStoreInput is the request of UpdateCustomKeyStore.
@@ -1180,12 +1180,12 @@ type UpdateCustomKeyStoreInput struct {
 	XksProxyAuthenticationCredential *XksProxyAuthenticationCredential
 	XksProxyConnectivity             XksProxyConnectivity
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *UpdateCustomKeyStoreInput) Has(member string) bool {
-	return in.got.named(updateCustomKeyStoreInputMembers, member)
+	return in.got.Named(updateCustomKeyStoreInputMembers, member)
 }
 
 // UpdateCustomKeyStoreOutput is the answer of UpdateCustomKeyStore.
@@ -1197,12 +1197,12 @@ type UpdateKeyDescriptionInput struct {
 	KeyId       string // required
 	Description string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *UpdateKeyDescriptionInput) Has(member string) bool {
-	return in.got.named(updateKeyDescriptionInputMembers, member)
+	return in.got.Named(updateKeyDescriptionInputMembers, member)
 }
 
 // UpdatePrimaryRegionInput is the request of UpdatePrimaryRegion.
@@ -1210,12 +1210,12 @@ type UpdatePrimaryRegionInput struct {
 	KeyId         string // required
 	PrimaryRegion string // required
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *UpdatePrimaryRegionInput) Has(member string) bool {
-	return in.got.named(updatePrimaryRegionInputMembers, member)
+	return in.got.Named(updatePrimaryRegionInputMembers, member)
 }
 
 // VerifyMacInput is the request of VerifyMac.
@@ -1227,11 +1227,11 @@ type VerifyMacInput struct {
 	GrantTokens  []string
 	DryRun       bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *VerifyMacInput) Has(member string) bool { return in.got.named(verifyMacInputMembers, member) }
+func (in *VerifyMacInput) Has(member string) bool { return in.got.Named(verifyMacInputMembers, member) }
 
 // VerifyMacOutput is the answer of VerifyMac.
 type VerifyMacOutput struct {
@@ -1250,11 +1250,11 @@ type VerifyInput struct {
 	GrantTokens      []string
 	DryRun           bool
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
-func (in *VerifyInput) Has(member string) bool { return in.got.named(verifyInputMembers, member) }
+func (in *VerifyInput) Has(member string) bool { return in.got.Named(verifyInputMembers, member) }
 
 // VerifyOutput is the answer of Verify.
 type VerifyOutput struct {
@@ -1273,12 +1273,12 @@ type XksProxyAuthenticationCredential struct {
 	AccessKeyId        secret.Bytes // required, sensitive
 	RawSecretAccessKey secret.Bytes // required, sensitive
 
-	got presence
+	got Presence
 }
 
 // Has reports whether the member was present when this was decoded.
 func (in *XksProxyAuthenticationCredential) Has(member string) bool {
-	return in.got.named(xksProxyAuthenticationCredentialMembers, member)
+	return in.got.Named(xksProxyAuthenticationCredentialMembers, member)
 }
 
 // XksProxyConfiguration is a structure of the model.

@@ -7,1372 +7,1374 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+
+	"trent/internal/api/check"
 )
 
 // Validate implements Input.
 func (in *CancelKeyDeletionInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ConnectCustomKeyStoreInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *CreateAliasInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *CreateCustomKeyStoreInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *CreateGrantInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *CreateKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DecapsulateInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DecryptInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DeleteAliasInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DeleteCustomKeyStoreInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DeleteImportedKeyMaterialInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DeriveSharedSecretInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DescribeCustomKeyStoresInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DescribeKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DisableKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DisableKeyRotationInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *DisconnectCustomKeyStoreInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *EnableKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *EnableKeyRotationInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *EncapsulateInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *EncryptInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GenerateDataKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GenerateDataKeyPairInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GenerateDataKeyPairWithoutPlaintextInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GenerateDataKeyWithoutPlaintextInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GenerateMacInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GenerateRandomInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GetKeyLastUsageInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GetKeyPolicyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GetKeyRotationStatusInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GetParametersForImportInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *GetPublicKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ImportKeyMaterialInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListAliasesInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListGrantsInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListKeyPoliciesInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListKeyRotationsInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListKeysInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListResourceTagsInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ListRetirableGrantsInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *PutKeyPolicyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ReEncryptInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ReplicateKeyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *RetireGrantInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *RevokeGrantInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *RotateKeyOnDemandInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *ScheduleKeyDeletionInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *SignInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *TagResourceInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *UntagResourceInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *UpdateAliasInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *UpdateCustomKeyStoreInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *UpdateKeyDescriptionInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *UpdatePrimaryRegionInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *VerifyInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
 // Validate implements Input.
 func (in *VerifyMacInput) Validate() error {
-	var v violations
+	var v check.Violations
 	in.check(&v, nil)
-	return v.fault()
+	return v.Fault(ValidationException)
 }
 
-func (in *CancelKeyDeletionInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *CancelKeyDeletionInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
-	}
-}
-
-func (in *ConnectCustomKeyStoreInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
-	} else {
-		v.null(path{up, "customKeyStoreId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
 }
 
-func (in *CreateAliasInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkAliasNameType(v, path{up, "aliasName", 0}, in.AliasName)
+func (in *ConnectCustomKeyStoreInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
 	} else {
-		v.null(path{up, "aliasName", 0})
-	}
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "targetKeyId", 0}, in.TargetKeyId)
-	} else {
-		v.null(path{up, "targetKeyId", 0})
+		v.Null(check.At(up, "customKeyStoreId"))
 	}
 }
 
-func (in *CreateCustomKeyStoreInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCustomKeyStoreNameType(v, path{up, "customKeyStoreName", 0}, in.CustomKeyStoreName)
+func (in *CreateAliasInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAliasNameType(v, check.At(up, "aliasName"), in.AliasName)
 	} else {
-		v.null(path{up, "customKeyStoreName", 0})
+		v.Null(check.At(up, "aliasName"))
 	}
-	if in.got.has(1) {
-		checkCloudHsmClusterIdType(v, path{up, "cloudHsmClusterId", 0}, in.CloudHsmClusterId)
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "targetKeyId"), in.TargetKeyId)
+	} else {
+		v.Null(check.At(up, "targetKeyId"))
 	}
-	if in.got.has(2) {
-		checkTrustAnchorCertificateType(v, path{up, "trustAnchorCertificate", 0}, in.TrustAnchorCertificate)
+}
+
+func (in *CreateCustomKeyStoreInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCustomKeyStoreNameType(v, check.At(up, "customKeyStoreName"), in.CustomKeyStoreName)
+	} else {
+		v.Null(check.At(up, "customKeyStoreName"))
 	}
-	if in.got.has(3) {
-		checkKeyStorePasswordType(v, path{up, "keyStorePassword", 0}, in.KeyStorePassword.Expose())
+	if in.got.Has(1) {
+		checkCloudHsmClusterIdType(v, check.At(up, "cloudHsmClusterId"), in.CloudHsmClusterId)
 	}
-	if in.got.has(4) {
-		checkCustomKeyStoreType(v, path{up, "customKeyStoreType", 0}, in.CustomKeyStoreType)
+	if in.got.Has(2) {
+		checkTrustAnchorCertificateType(v, check.At(up, "trustAnchorCertificate"), in.TrustAnchorCertificate)
 	}
-	if in.got.has(5) {
-		checkXksProxyUriEndpointType(v, path{up, "xksProxyUriEndpoint", 0}, in.XksProxyUriEndpoint)
+	if in.got.Has(3) {
+		checkKeyStorePasswordType(v, check.At(up, "keyStorePassword"), in.KeyStorePassword.Expose())
 	}
-	if in.got.has(6) {
-		checkXksProxyUriPathType(v, path{up, "xksProxyUriPath", 0}, in.XksProxyUriPath)
+	if in.got.Has(4) {
+		checkCustomKeyStoreType(v, check.At(up, "customKeyStoreType"), in.CustomKeyStoreType)
 	}
-	if in.got.has(7) {
-		checkXksProxyVpcEndpointServiceNameType(v, path{up, "xksProxyVpcEndpointServiceName", 0}, in.XksProxyVpcEndpointServiceName)
+	if in.got.Has(5) {
+		checkXksProxyUriEndpointType(v, check.At(up, "xksProxyUriEndpoint"), in.XksProxyUriEndpoint)
 	}
-	if in.got.has(8) {
-		checkAccountIdType(v, path{up, "xksProxyVpcEndpointServiceOwner", 0}, in.XksProxyVpcEndpointServiceOwner)
+	if in.got.Has(6) {
+		checkXksProxyUriPathType(v, check.At(up, "xksProxyUriPath"), in.XksProxyUriPath)
 	}
-	if in.got.has(9) {
-		at := path{up, "xksProxyAuthenticationCredential", 0}
+	if in.got.Has(7) {
+		checkXksProxyVpcEndpointServiceNameType(v, check.At(up, "xksProxyVpcEndpointServiceName"), in.XksProxyVpcEndpointServiceName)
+	}
+	if in.got.Has(8) {
+		checkAccountIdType(v, check.At(up, "xksProxyVpcEndpointServiceOwner"), in.XksProxyVpcEndpointServiceOwner)
+	}
+	if in.got.Has(9) {
+		at := check.At(up, "xksProxyAuthenticationCredential")
 		in.XksProxyAuthenticationCredential.check(v, &at)
 	}
-	if in.got.has(10) {
-		checkXksProxyConnectivityType(v, path{up, "xksProxyConnectivity", 0}, in.XksProxyConnectivity)
+	if in.got.Has(10) {
+		checkXksProxyConnectivityType(v, check.At(up, "xksProxyConnectivity"), in.XksProxyConnectivity)
 	}
 }
 
-func (in *CreateGrantInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *CreateGrantInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkPrincipalIdType(v, path{up, "granteePrincipal", 0}, in.GranteePrincipal)
+	if in.got.Has(1) {
+		checkPrincipalIdType(v, check.At(up, "granteePrincipal"), in.GranteePrincipal)
 	}
-	if in.got.has(2) {
-		checkPrincipalIdType(v, path{up, "retiringPrincipal", 0}, in.RetiringPrincipal)
+	if in.got.Has(2) {
+		checkPrincipalIdType(v, check.At(up, "retiringPrincipal"), in.RetiringPrincipal)
 	}
-	if in.got.has(3) {
-		checkGrantOperationList(v, path{up, "operations", 0}, in.Operations)
+	if in.got.Has(3) {
+		checkGrantOperationList(v, check.At(up, "operations"), in.Operations)
 	} else {
-		v.null(path{up, "operations", 0})
+		v.Null(check.At(up, "operations"))
 	}
-	if in.got.has(4) {
-		at := path{up, "constraints", 0}
+	if in.got.Has(4) {
+		at := check.At(up, "constraints")
 		in.Constraints.check(v, &at)
 	}
-	if in.got.has(5) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(5) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
-	if in.got.has(6) {
-		checkGrantNameType(v, path{up, "name", 0}, in.Name)
+	if in.got.Has(6) {
+		checkGrantNameType(v, check.At(up, "name"), in.Name)
 	}
-	if in.got.has(8) {
-		checkServicePrincipalType(v, path{up, "granteeServicePrincipal", 0}, in.GranteeServicePrincipal)
+	if in.got.Has(8) {
+		checkServicePrincipalType(v, check.At(up, "granteeServicePrincipal"), in.GranteeServicePrincipal)
 	}
-	if in.got.has(9) {
-		checkServicePrincipalType(v, path{up, "retiringServicePrincipal", 0}, in.RetiringServicePrincipal)
-	}
-}
-
-func (in *CreateKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkPolicyType(v, path{up, "policy", 0}, in.Policy)
-	}
-	if in.got.has(1) {
-		checkDescriptionType(v, path{up, "description", 0}, in.Description)
-	}
-	if in.got.has(2) {
-		checkKeyUsageType(v, path{up, "keyUsage", 0}, in.KeyUsage)
-	}
-	if in.got.has(3) {
-		checkCustomerMasterKeySpec(v, path{up, "customerMasterKeySpec", 0}, in.CustomerMasterKeySpec)
-	}
-	if in.got.has(4) {
-		checkKeySpec(v, path{up, "keySpec", 0}, in.KeySpec)
-	}
-	if in.got.has(5) {
-		checkOriginType(v, path{up, "origin", 0}, in.Origin)
-	}
-	if in.got.has(6) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
-	}
-	if in.got.has(8) {
-		checkTagList(v, path{up, "tags", 0}, in.Tags)
-	}
-	if in.got.has(10) {
-		checkXksKeyIdType(v, path{up, "xksKeyId", 0}, in.XksKeyId)
+	if in.got.Has(9) {
+		checkServicePrincipalType(v, check.At(up, "retiringServicePrincipal"), in.RetiringServicePrincipal)
 	}
 }
 
-func (in *DecapsulateInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *CreateKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkPolicyType(v, check.At(up, "policy"), in.Policy)
 	}
-	if in.got.has(1) {
-		checkCiphertextType(v, path{up, "sharedSecretCiphertextBlob", 0}, in.SharedSecretCiphertextBlob)
-	} else {
-		v.null(path{up, "sharedSecretCiphertextBlob", 0})
+	if in.got.Has(1) {
+		checkDescriptionType(v, check.At(up, "description"), in.Description)
 	}
-	if in.got.has(2) {
-		checkEncapsulationAlgorithmSpec(v, path{up, "encapsulationAlgorithm", 0}, in.EncapsulationAlgorithm)
-	} else {
-		v.null(path{up, "encapsulationAlgorithm", 0})
+	if in.got.Has(2) {
+		checkKeyUsageType(v, check.At(up, "keyUsage"), in.KeyUsage)
 	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(3) {
+		checkCustomerMasterKeySpec(v, check.At(up, "customerMasterKeySpec"), in.CustomerMasterKeySpec)
+	}
+	if in.got.Has(4) {
+		checkKeySpec(v, check.At(up, "keySpec"), in.KeySpec)
+	}
+	if in.got.Has(5) {
+		checkOriginType(v, check.At(up, "origin"), in.Origin)
+	}
+	if in.got.Has(6) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
+	}
+	if in.got.Has(8) {
+		checkTagList(v, check.At(up, "tags"), in.Tags)
+	}
+	if in.got.Has(10) {
+		checkXksKeyIdType(v, check.At(up, "xksKeyId"), in.XksKeyId)
 	}
 }
 
-func (in *DecryptInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCiphertextType(v, path{up, "ciphertextBlob", 0}, in.CiphertextBlob)
+func (in *DecapsulateInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(2) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(1) {
+		checkCiphertextType(v, check.At(up, "sharedSecretCiphertextBlob"), in.SharedSecretCiphertextBlob)
+	} else {
+		v.Null(check.At(up, "sharedSecretCiphertextBlob"))
 	}
-	if in.got.has(3) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+	if in.got.Has(2) {
+		checkEncapsulationAlgorithmSpec(v, check.At(up, "encapsulationAlgorithm"), in.EncapsulationAlgorithm)
+	} else {
+		v.Null(check.At(up, "encapsulationAlgorithm"))
 	}
-	if in.got.has(4) {
-		checkEncryptionAlgorithmSpec(v, path{up, "encryptionAlgorithm", 0}, in.EncryptionAlgorithm)
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
-	if in.got.has(5) {
-		at := path{up, "recipient", 0}
+}
+
+func (in *DecryptInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCiphertextType(v, check.At(up, "ciphertextBlob"), in.CiphertextBlob)
+	}
+	if in.got.Has(2) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
+	}
+	if in.got.Has(3) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	}
+	if in.got.Has(4) {
+		checkEncryptionAlgorithmSpec(v, check.At(up, "encryptionAlgorithm"), in.EncryptionAlgorithm)
+	}
+	if in.got.Has(5) {
+		at := check.At(up, "recipient")
 		in.Recipient.check(v, &at)
 	}
-	if in.got.has(7) {
-		checkDryRunModifierList(v, path{up, "dryRunModifiers", 0}, in.DryRunModifiers)
+	if in.got.Has(7) {
+		checkDryRunModifierList(v, check.At(up, "dryRunModifiers"), in.DryRunModifiers)
 	}
 }
 
-func (in *DeleteAliasInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkAliasNameType(v, path{up, "aliasName", 0}, in.AliasName)
+func (in *DeleteAliasInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAliasNameType(v, check.At(up, "aliasName"), in.AliasName)
 	} else {
-		v.null(path{up, "aliasName", 0})
+		v.Null(check.At(up, "aliasName"))
 	}
 }
 
-func (in *DeleteCustomKeyStoreInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
+func (in *DeleteCustomKeyStoreInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
 	} else {
-		v.null(path{up, "customKeyStoreId", 0})
+		v.Null(check.At(up, "customKeyStoreId"))
 	}
 }
 
-func (in *DeleteImportedKeyMaterialInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *DeleteImportedKeyMaterialInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkBackingKeyIdType(v, path{up, "keyMaterialId", 0}, in.KeyMaterialId)
+	if in.got.Has(1) {
+		checkBackingKeyIdType(v, check.At(up, "keyMaterialId"), in.KeyMaterialId)
 	}
 }
 
-func (in *DeriveSharedSecretInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *DeriveSharedSecretInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkKeyAgreementAlgorithmSpec(v, path{up, "keyAgreementAlgorithm", 0}, in.KeyAgreementAlgorithm)
+	if in.got.Has(1) {
+		checkKeyAgreementAlgorithmSpec(v, check.At(up, "keyAgreementAlgorithm"), in.KeyAgreementAlgorithm)
 	} else {
-		v.null(path{up, "keyAgreementAlgorithm", 0})
+		v.Null(check.At(up, "keyAgreementAlgorithm"))
 	}
-	if in.got.has(2) {
-		checkPublicKeyType(v, path{up, "publicKey", 0}, in.PublicKey)
+	if in.got.Has(2) {
+		checkPublicKeyType(v, check.At(up, "publicKey"), in.PublicKey)
 	} else {
-		v.null(path{up, "publicKey", 0})
+		v.Null(check.At(up, "publicKey"))
 	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
-	if in.got.has(5) {
-		at := path{up, "recipient", 0}
-		in.Recipient.check(v, &at)
-	}
-}
-
-func (in *DescribeCustomKeyStoresInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
-	}
-	if in.got.has(1) {
-		checkCustomKeyStoreNameType(v, path{up, "customKeyStoreName", 0}, in.CustomKeyStoreName)
-	}
-	if in.got.has(2) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
-	}
-	if in.got.has(3) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
-	}
-}
-
-func (in *DescribeKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(1) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
-	}
-}
-
-func (in *DisableKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-}
-
-func (in *DisableKeyRotationInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-}
-
-func (in *DisconnectCustomKeyStoreInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
-	} else {
-		v.null(path{up, "customKeyStoreId", 0})
-	}
-}
-
-func (in *EnableKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-}
-
-func (in *EnableKeyRotationInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(1) {
-		checkRotationPeriodInDaysType(v, path{up, "rotationPeriodInDays", 0}, in.RotationPeriodInDays)
-	}
-}
-
-func (in *EncapsulateInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(1) {
-		checkEncapsulationAlgorithmSpec(v, path{up, "encapsulationAlgorithm", 0}, in.EncapsulationAlgorithm)
-	} else {
-		v.null(path{up, "encapsulationAlgorithm", 0})
-	}
-	if in.got.has(2) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
-	}
-}
-
-func (in *EncryptInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(1) {
-		checkPlaintextType(v, path{up, "plaintext", 0}, in.Plaintext.Expose())
-	} else {
-		v.hidden(path{up, "plaintext", 0}, mustNotBeNull)
-	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
-	}
-	if in.got.has(4) {
-		checkEncryptionAlgorithmSpec(v, path{up, "encryptionAlgorithm", 0}, in.EncryptionAlgorithm)
-	}
-}
-
-func (in *GenerateDataKeyPairInput) check(v *violations, up *path) {
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(2) {
-		checkDataKeyPairSpec(v, path{up, "keyPairSpec", 0}, in.KeyPairSpec)
-	} else {
-		v.null(path{up, "keyPairSpec", 0})
-	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
-	}
-	if in.got.has(4) {
-		at := path{up, "recipient", 0}
+	if in.got.Has(5) {
+		at := check.At(up, "recipient")
 		in.Recipient.check(v, &at)
 	}
 }
 
-func (in *GenerateDataKeyPairWithoutPlaintextInput) check(v *violations, up *path) {
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *DescribeCustomKeyStoresInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
 	}
-	if in.got.has(2) {
-		checkDataKeyPairSpec(v, path{up, "keyPairSpec", 0}, in.KeyPairSpec)
-	} else {
-		v.null(path{up, "keyPairSpec", 0})
+	if in.got.Has(1) {
+		checkCustomKeyStoreNameType(v, check.At(up, "customKeyStoreName"), in.CustomKeyStoreName)
 	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(2) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
+	}
+	if in.got.Has(3) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
 }
 
-func (in *GenerateDataKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *DescribeKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(2) {
-		checkNumberOfBytesType(v, path{up, "numberOfBytes", 0}, in.NumberOfBytes)
+	if in.got.Has(1) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
-	if in.got.has(3) {
-		checkDataKeySpec(v, path{up, "keySpec", 0}, in.KeySpec)
+}
+
+func (in *DisableKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(4) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+}
+
+func (in *DisableKeyRotationInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(5) {
-		at := path{up, "recipient", 0}
+}
+
+func (in *DisconnectCustomKeyStoreInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
+	} else {
+		v.Null(check.At(up, "customKeyStoreId"))
+	}
+}
+
+func (in *EnableKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+}
+
+func (in *EnableKeyRotationInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(1) {
+		checkRotationPeriodInDaysType(v, check.At(up, "rotationPeriodInDays"), in.RotationPeriodInDays)
+	}
+}
+
+func (in *EncapsulateInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(1) {
+		checkEncapsulationAlgorithmSpec(v, check.At(up, "encapsulationAlgorithm"), in.EncapsulationAlgorithm)
+	} else {
+		v.Null(check.At(up, "encapsulationAlgorithm"))
+	}
+	if in.got.Has(2) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
+	}
+}
+
+func (in *EncryptInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(1) {
+		checkPlaintextType(v, check.At(up, "plaintext"), in.Plaintext.Expose())
+	} else {
+		v.Hidden(check.At(up, "plaintext"), check.MustNotBeNull)
+	}
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
+	}
+	if in.got.Has(4) {
+		checkEncryptionAlgorithmSpec(v, check.At(up, "encryptionAlgorithm"), in.EncryptionAlgorithm)
+	}
+}
+
+func (in *GenerateDataKeyPairInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(2) {
+		checkDataKeyPairSpec(v, check.At(up, "keyPairSpec"), in.KeyPairSpec)
+	} else {
+		v.Null(check.At(up, "keyPairSpec"))
+	}
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
+	}
+	if in.got.Has(4) {
+		at := check.At(up, "recipient")
 		in.Recipient.check(v, &at)
 	}
 }
 
-func (in *GenerateDataKeyWithoutPlaintextInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GenerateDataKeyPairWithoutPlaintextInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(2) {
-		checkDataKeySpec(v, path{up, "keySpec", 0}, in.KeySpec)
+	if in.got.Has(2) {
+		checkDataKeyPairSpec(v, check.At(up, "keyPairSpec"), in.KeyPairSpec)
+	} else {
+		v.Null(check.At(up, "keyPairSpec"))
 	}
-	if in.got.has(3) {
-		checkNumberOfBytesType(v, path{up, "numberOfBytes", 0}, in.NumberOfBytes)
-	}
-	if in.got.has(4) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
 }
 
-func (in *GenerateMacInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkPlaintextType(v, path{up, "message", 0}, in.Message.Expose())
+func (in *GenerateDataKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.hidden(path{up, "message", 0}, mustNotBeNull)
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+	if in.got.Has(2) {
+		checkNumberOfBytesType(v, check.At(up, "numberOfBytes"), in.NumberOfBytes)
 	}
-	if in.got.has(2) {
-		checkMacAlgorithmSpec(v, path{up, "macAlgorithm", 0}, in.MacAlgorithm)
-	} else {
-		v.null(path{up, "macAlgorithm", 0})
+	if in.got.Has(3) {
+		checkDataKeySpec(v, check.At(up, "keySpec"), in.KeySpec)
 	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(4) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
-}
-
-func (in *GenerateRandomInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkNumberOfBytesType(v, path{up, "numberOfBytes", 0}, in.NumberOfBytes)
-	}
-	if in.got.has(1) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
-	}
-	if in.got.has(2) {
-		at := path{up, "recipient", 0}
+	if in.got.Has(5) {
+		at := check.At(up, "recipient")
 		in.Recipient.check(v, &at)
 	}
 }
 
-func (in *GetKeyLastUsageInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GenerateDataKeyWithoutPlaintextInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(2) {
+		checkDataKeySpec(v, check.At(up, "keySpec"), in.KeySpec)
+	}
+	if in.got.Has(3) {
+		checkNumberOfBytesType(v, check.At(up, "numberOfBytes"), in.NumberOfBytes)
+	}
+	if in.got.Has(4) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
 }
 
-func (in *GetKeyPolicyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GenerateMacInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkPlaintextType(v, check.At(up, "message"), in.Message.Expose())
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Hidden(check.At(up, "message"), check.MustNotBeNull)
 	}
-	if in.got.has(1) {
-		checkPolicyNameType(v, path{up, "policyName", 0}, in.PolicyName)
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(2) {
+		checkMacAlgorithmSpec(v, check.At(up, "macAlgorithm"), in.MacAlgorithm)
+	} else {
+		v.Null(check.At(up, "macAlgorithm"))
+	}
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
 }
 
-func (in *GetKeyRotationStatusInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *GenerateRandomInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkNumberOfBytesType(v, check.At(up, "numberOfBytes"), in.NumberOfBytes)
+	}
+	if in.got.Has(1) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
+	}
+	if in.got.Has(2) {
+		at := check.At(up, "recipient")
+		in.Recipient.check(v, &at)
 	}
 }
 
-func (in *GetParametersForImportInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GetKeyLastUsageInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(1) {
-		checkAlgorithmSpec(v, path{up, "wrappingAlgorithm", 0}, in.WrappingAlgorithm)
-	} else {
-		v.null(path{up, "wrappingAlgorithm", 0})
-	}
-	if in.got.has(2) {
-		checkWrappingKeySpec(v, path{up, "wrappingKeySpec", 0}, in.WrappingKeySpec)
-	} else {
-		v.null(path{up, "wrappingKeySpec", 0})
+		v.Null(check.At(up, "keyId"))
 	}
 }
 
-func (in *GetPublicKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GetKeyPolicyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(1) {
+		checkPolicyNameType(v, check.At(up, "policyName"), in.PolicyName)
 	}
 }
 
-func (in *GrantConstraints) check(v *violations, up *path) {
-	if in.got.has(2) {
-		checkGrantConstraintSourceArnType(v, path{up, "sourceArn", 0}, in.SourceArn)
+func (in *GetKeyRotationStatusInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
 }
 
-func (in *ImportKeyMaterialInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GetParametersForImportInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkCiphertextType(v, path{up, "importToken", 0}, in.ImportToken)
+	if in.got.Has(1) {
+		checkAlgorithmSpec(v, check.At(up, "wrappingAlgorithm"), in.WrappingAlgorithm)
 	} else {
-		v.null(path{up, "importToken", 0})
+		v.Null(check.At(up, "wrappingAlgorithm"))
 	}
-	if in.got.has(2) {
-		checkCiphertextType(v, path{up, "encryptedKeyMaterial", 0}, in.EncryptedKeyMaterial)
+	if in.got.Has(2) {
+		checkWrappingKeySpec(v, check.At(up, "wrappingKeySpec"), in.WrappingKeySpec)
 	} else {
-		v.null(path{up, "encryptedKeyMaterial", 0})
-	}
-	if in.got.has(4) {
-		checkExpirationModelType(v, path{up, "expirationModel", 0}, in.ExpirationModel)
-	}
-	if in.got.has(5) {
-		checkImportType(v, path{up, "importType", 0}, in.ImportType)
-	}
-	if in.got.has(6) {
-		checkKeyMaterialDescriptionType(v, path{up, "keyMaterialDescription", 0}, in.KeyMaterialDescription)
-	}
-	if in.got.has(7) {
-		checkBackingKeyIdType(v, path{up, "keyMaterialId", 0}, in.KeyMaterialId)
+		v.Null(check.At(up, "wrappingKeySpec"))
 	}
 }
 
-func (in *ListAliasesInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *GetPublicKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
-	}
-	if in.got.has(2) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
+	if in.got.Has(1) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
 }
 
-func (in *ListGrantsInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
-	}
-	if in.got.has(1) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
-	}
-	if in.got.has(2) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(3) {
-		checkGrantIdType(v, path{up, "grantId", 0}, in.GrantId)
-	}
-	if in.got.has(4) {
-		checkPrincipalIdType(v, path{up, "granteePrincipal", 0}, in.GranteePrincipal)
-	}
-	if in.got.has(5) {
-		checkServicePrincipalType(v, path{up, "granteeServicePrincipal", 0}, in.GranteeServicePrincipal)
+func (in *GrantConstraints) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(2) {
+		checkGrantConstraintSourceArnType(v, check.At(up, "sourceArn"), in.SourceArn)
 	}
 }
 
-func (in *ListKeyPoliciesInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *ImportKeyMaterialInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
+	if in.got.Has(1) {
+		checkCiphertextType(v, check.At(up, "importToken"), in.ImportToken)
+	} else {
+		v.Null(check.At(up, "importToken"))
 	}
-	if in.got.has(2) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
+	if in.got.Has(2) {
+		checkCiphertextType(v, check.At(up, "encryptedKeyMaterial"), in.EncryptedKeyMaterial)
+	} else {
+		v.Null(check.At(up, "encryptedKeyMaterial"))
+	}
+	if in.got.Has(4) {
+		checkExpirationModelType(v, check.At(up, "expirationModel"), in.ExpirationModel)
+	}
+	if in.got.Has(5) {
+		checkImportType(v, check.At(up, "importType"), in.ImportType)
+	}
+	if in.got.Has(6) {
+		checkKeyMaterialDescriptionType(v, check.At(up, "keyMaterialDescription"), in.KeyMaterialDescription)
+	}
+	if in.got.Has(7) {
+		checkBackingKeyIdType(v, check.At(up, "keyMaterialId"), in.KeyMaterialId)
 	}
 }
 
-func (in *ListKeyRotationsInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *ListAliasesInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	}
-	if in.got.has(1) {
-		checkIncludeKeyMaterial(v, path{up, "includeKeyMaterial", 0}, in.IncludeKeyMaterial)
+	if in.got.Has(1) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(2) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
-	}
-	if in.got.has(3) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
+	if in.got.Has(2) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
 }
 
-func (in *ListKeysInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
+func (in *ListGrantsInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(1) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
+	if in.got.Has(1) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
-	if in.got.has(2) {
-		checkResourceOwnersList(v, path{up, "resourceOwners", 0}, in.ResourceOwners)
+	if in.got.Has(2) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(3) {
+		checkGrantIdType(v, check.At(up, "grantId"), in.GrantId)
+	}
+	if in.got.Has(4) {
+		checkPrincipalIdType(v, check.At(up, "granteePrincipal"), in.GranteePrincipal)
+	}
+	if in.got.Has(5) {
+		checkServicePrincipalType(v, check.At(up, "granteeServicePrincipal"), in.GranteeServicePrincipal)
 	}
 }
 
-func (in *ListResourceTagsInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *ListKeyPoliciesInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
+	if in.got.Has(1) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(2) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
+	if in.got.Has(2) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
 }
 
-func (in *ListRetirableGrantsInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkLimitType(v, path{up, "limit", 0}, in.Limit)
+func (in *ListKeyRotationsInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkMarkerType(v, path{up, "marker", 0}, in.Marker)
+	if in.got.Has(1) {
+		checkIncludeKeyMaterial(v, check.At(up, "includeKeyMaterial"), in.IncludeKeyMaterial)
 	}
-	if in.got.has(2) {
-		checkPrincipalIdType(v, path{up, "retiringPrincipal", 0}, in.RetiringPrincipal)
+	if in.got.Has(2) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(3) {
-		checkServicePrincipalType(v, path{up, "retiringServicePrincipal", 0}, in.RetiringServicePrincipal)
+	if in.got.Has(3) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
 }
 
-func (in *PutKeyPolicyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *ListKeysInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(1) {
-		checkPolicyNameType(v, path{up, "policyName", 0}, in.PolicyName)
+	if in.got.Has(1) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
-	if in.got.has(2) {
-		checkPolicyType(v, path{up, "policy", 0}, in.Policy)
-	} else {
-		v.null(path{up, "policy", 0})
+	if in.got.Has(2) {
+		checkResourceOwnersList(v, check.At(up, "resourceOwners"), in.ResourceOwners)
 	}
 }
 
-func (in *ReEncryptInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCiphertextType(v, path{up, "ciphertextBlob", 0}, in.CiphertextBlob)
-	}
-	if in.got.has(2) {
-		checkKeyIdType(v, path{up, "sourceKeyId", 0}, in.SourceKeyId)
-	}
-	if in.got.has(3) {
-		checkKeyIdType(v, path{up, "destinationKeyId", 0}, in.DestinationKeyId)
+func (in *ListResourceTagsInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "destinationKeyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(5) {
-		checkEncryptionAlgorithmSpec(v, path{up, "sourceEncryptionAlgorithm", 0}, in.SourceEncryptionAlgorithm)
+	if in.got.Has(1) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(6) {
-		checkEncryptionAlgorithmSpec(v, path{up, "destinationEncryptionAlgorithm", 0}, in.DestinationEncryptionAlgorithm)
-	}
-	if in.got.has(7) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
-	}
-	if in.got.has(9) {
-		checkDryRunModifierList(v, path{up, "dryRunModifiers", 0}, in.DryRunModifiers)
+	if in.got.Has(2) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
 }
 
-func (in *RecipientInfo) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyEncryptionMechanism(v, path{up, "keyEncryptionAlgorithm", 0}, in.KeyEncryptionAlgorithm)
+func (in *ListRetirableGrantsInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkLimitType(v, check.At(up, "limit"), in.Limit)
 	}
-	if in.got.has(1) {
-		checkAttestationDocumentType(v, path{up, "attestationDocument", 0}, in.AttestationDocument)
+	if in.got.Has(1) {
+		checkMarkerType(v, check.At(up, "marker"), in.Marker)
 	}
-}
-
-func (in *ReplicateKeyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+	if in.got.Has(2) {
+		checkPrincipalIdType(v, check.At(up, "retiringPrincipal"), in.RetiringPrincipal)
 	}
-	if in.got.has(1) {
-		checkRegionType(v, path{up, "replicaRegion", 0}, in.ReplicaRegion)
-	} else {
-		v.null(path{up, "replicaRegion", 0})
-	}
-	if in.got.has(2) {
-		checkPolicyType(v, path{up, "policy", 0}, in.Policy)
-	}
-	if in.got.has(4) {
-		checkDescriptionType(v, path{up, "description", 0}, in.Description)
-	}
-	if in.got.has(5) {
-		checkTagList(v, path{up, "tags", 0}, in.Tags)
+	if in.got.Has(3) {
+		checkServicePrincipalType(v, check.At(up, "retiringServicePrincipal"), in.RetiringServicePrincipal)
 	}
 }
 
-func (in *RetireGrantInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkGrantTokenType(v, path{up, "grantToken", 0}, in.GrantToken)
+func (in *PutKeyPolicyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+	if in.got.Has(1) {
+		checkPolicyNameType(v, check.At(up, "policyName"), in.PolicyName)
 	}
-	if in.got.has(2) {
-		checkGrantIdType(v, path{up, "grantId", 0}, in.GrantId)
+	if in.got.Has(2) {
+		checkPolicyType(v, check.At(up, "policy"), in.Policy)
+	} else {
+		v.Null(check.At(up, "policy"))
 	}
 }
 
-func (in *RevokeGrantInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *ReEncryptInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCiphertextType(v, check.At(up, "ciphertextBlob"), in.CiphertextBlob)
 	}
-	if in.got.has(1) {
-		checkGrantIdType(v, path{up, "grantId", 0}, in.GrantId)
+	if in.got.Has(2) {
+		checkKeyIdType(v, check.At(up, "sourceKeyId"), in.SourceKeyId)
+	}
+	if in.got.Has(3) {
+		checkKeyIdType(v, check.At(up, "destinationKeyId"), in.DestinationKeyId)
 	} else {
-		v.null(path{up, "grantId", 0})
+		v.Null(check.At(up, "destinationKeyId"))
+	}
+	if in.got.Has(5) {
+		checkEncryptionAlgorithmSpec(v, check.At(up, "sourceEncryptionAlgorithm"), in.SourceEncryptionAlgorithm)
+	}
+	if in.got.Has(6) {
+		checkEncryptionAlgorithmSpec(v, check.At(up, "destinationEncryptionAlgorithm"), in.DestinationEncryptionAlgorithm)
+	}
+	if in.got.Has(7) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
+	}
+	if in.got.Has(9) {
+		checkDryRunModifierList(v, check.At(up, "dryRunModifiers"), in.DryRunModifiers)
 	}
 }
 
-func (in *RotateKeyOnDemandInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *RecipientInfo) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyEncryptionMechanism(v, check.At(up, "keyEncryptionAlgorithm"), in.KeyEncryptionAlgorithm)
+	}
+	if in.got.Has(1) {
+		checkAttestationDocumentType(v, check.At(up, "attestationDocument"), in.AttestationDocument)
 	}
 }
 
-func (in *ScheduleKeyDeletionInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *ReplicateKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkPendingWindowInDaysType(v, path{up, "pendingWindowInDays", 0}, in.PendingWindowInDays)
+	if in.got.Has(1) {
+		checkRegionType(v, check.At(up, "replicaRegion"), in.ReplicaRegion)
+	} else {
+		v.Null(check.At(up, "replicaRegion"))
+	}
+	if in.got.Has(2) {
+		checkPolicyType(v, check.At(up, "policy"), in.Policy)
+	}
+	if in.got.Has(4) {
+		checkDescriptionType(v, check.At(up, "description"), in.Description)
+	}
+	if in.got.Has(5) {
+		checkTagList(v, check.At(up, "tags"), in.Tags)
 	}
 }
 
-func (in *SignInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
-	} else {
-		v.null(path{up, "keyId", 0})
+func (in *RetireGrantInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkGrantTokenType(v, check.At(up, "grantToken"), in.GrantToken)
 	}
-	if in.got.has(1) {
-		checkPlaintextType(v, path{up, "message", 0}, in.Message.Expose())
-	} else {
-		v.hidden(path{up, "message", 0}, mustNotBeNull)
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	}
-	if in.got.has(2) {
-		checkMessageType(v, path{up, "messageType", 0}, in.MessageType)
-	}
-	if in.got.has(3) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
-	}
-	if in.got.has(4) {
-		checkSigningAlgorithmSpec(v, path{up, "signingAlgorithm", 0}, in.SigningAlgorithm)
-	} else {
-		v.null(path{up, "signingAlgorithm", 0})
+	if in.got.Has(2) {
+		checkGrantIdType(v, check.At(up, "grantId"), in.GrantId)
 	}
 }
 
-func (in *Tag) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkTagKeyType(v, path{up, "tagKey", 0}, in.TagKey)
+func (in *RevokeGrantInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "tagKey", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkTagValueType(v, path{up, "tagValue", 0}, in.TagValue)
+	if in.got.Has(1) {
+		checkGrantIdType(v, check.At(up, "grantId"), in.GrantId)
 	} else {
-		v.null(path{up, "tagValue", 0})
+		v.Null(check.At(up, "grantId"))
 	}
 }
 
-func (in *TagResourceInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *RotateKeyOnDemandInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
-	}
-	if in.got.has(1) {
-		checkTagList(v, path{up, "tags", 0}, in.Tags)
-	} else {
-		v.null(path{up, "tags", 0})
+		v.Null(check.At(up, "keyId"))
 	}
 }
 
-func (in *UntagResourceInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *ScheduleKeyDeletionInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkTagKeyList(v, path{up, "tagKeys", 0}, in.TagKeys)
-	} else {
-		v.null(path{up, "tagKeys", 0})
+	if in.got.Has(1) {
+		checkPendingWindowInDaysType(v, check.At(up, "pendingWindowInDays"), in.PendingWindowInDays)
 	}
 }
 
-func (in *UpdateAliasInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkAliasNameType(v, path{up, "aliasName", 0}, in.AliasName)
+func (in *SignInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "aliasName", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "targetKeyId", 0}, in.TargetKeyId)
+	if in.got.Has(1) {
+		checkPlaintextType(v, check.At(up, "message"), in.Message.Expose())
 	} else {
-		v.null(path{up, "targetKeyId", 0})
+		v.Hidden(check.At(up, "message"), check.MustNotBeNull)
+	}
+	if in.got.Has(2) {
+		checkMessageType(v, check.At(up, "messageType"), in.MessageType)
+	}
+	if in.got.Has(3) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
+	}
+	if in.got.Has(4) {
+		checkSigningAlgorithmSpec(v, check.At(up, "signingAlgorithm"), in.SigningAlgorithm)
+	} else {
+		v.Null(check.At(up, "signingAlgorithm"))
 	}
 }
 
-func (in *UpdateCustomKeyStoreInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkCustomKeyStoreIdType(v, path{up, "customKeyStoreId", 0}, in.CustomKeyStoreId)
+func (in *Tag) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkTagKeyType(v, check.At(up, "tagKey"), in.TagKey)
 	} else {
-		v.null(path{up, "customKeyStoreId", 0})
+		v.Null(check.At(up, "tagKey"))
 	}
-	if in.got.has(1) {
-		checkCustomKeyStoreNameType(v, path{up, "newCustomKeyStoreName", 0}, in.NewCustomKeyStoreName)
+	if in.got.Has(1) {
+		checkTagValueType(v, check.At(up, "tagValue"), in.TagValue)
+	} else {
+		v.Null(check.At(up, "tagValue"))
 	}
-	if in.got.has(2) {
-		checkKeyStorePasswordType(v, path{up, "keyStorePassword", 0}, in.KeyStorePassword.Expose())
+}
+
+func (in *TagResourceInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(3) {
-		checkCloudHsmClusterIdType(v, path{up, "cloudHsmClusterId", 0}, in.CloudHsmClusterId)
+	if in.got.Has(1) {
+		checkTagList(v, check.At(up, "tags"), in.Tags)
+	} else {
+		v.Null(check.At(up, "tags"))
 	}
-	if in.got.has(4) {
-		checkXksProxyUriEndpointType(v, path{up, "xksProxyUriEndpoint", 0}, in.XksProxyUriEndpoint)
+}
+
+func (in *UntagResourceInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(5) {
-		checkXksProxyUriPathType(v, path{up, "xksProxyUriPath", 0}, in.XksProxyUriPath)
+	if in.got.Has(1) {
+		checkTagKeyList(v, check.At(up, "tagKeys"), in.TagKeys)
+	} else {
+		v.Null(check.At(up, "tagKeys"))
 	}
-	if in.got.has(6) {
-		checkXksProxyVpcEndpointServiceNameType(v, path{up, "xksProxyVpcEndpointServiceName", 0}, in.XksProxyVpcEndpointServiceName)
+}
+
+func (in *UpdateAliasInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAliasNameType(v, check.At(up, "aliasName"), in.AliasName)
+	} else {
+		v.Null(check.At(up, "aliasName"))
 	}
-	if in.got.has(7) {
-		checkAccountIdType(v, path{up, "xksProxyVpcEndpointServiceOwner", 0}, in.XksProxyVpcEndpointServiceOwner)
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "targetKeyId"), in.TargetKeyId)
+	} else {
+		v.Null(check.At(up, "targetKeyId"))
 	}
-	if in.got.has(8) {
-		at := path{up, "xksProxyAuthenticationCredential", 0}
+}
+
+func (in *UpdateCustomKeyStoreInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkCustomKeyStoreIdType(v, check.At(up, "customKeyStoreId"), in.CustomKeyStoreId)
+	} else {
+		v.Null(check.At(up, "customKeyStoreId"))
+	}
+	if in.got.Has(1) {
+		checkCustomKeyStoreNameType(v, check.At(up, "newCustomKeyStoreName"), in.NewCustomKeyStoreName)
+	}
+	if in.got.Has(2) {
+		checkKeyStorePasswordType(v, check.At(up, "keyStorePassword"), in.KeyStorePassword.Expose())
+	}
+	if in.got.Has(3) {
+		checkCloudHsmClusterIdType(v, check.At(up, "cloudHsmClusterId"), in.CloudHsmClusterId)
+	}
+	if in.got.Has(4) {
+		checkXksProxyUriEndpointType(v, check.At(up, "xksProxyUriEndpoint"), in.XksProxyUriEndpoint)
+	}
+	if in.got.Has(5) {
+		checkXksProxyUriPathType(v, check.At(up, "xksProxyUriPath"), in.XksProxyUriPath)
+	}
+	if in.got.Has(6) {
+		checkXksProxyVpcEndpointServiceNameType(v, check.At(up, "xksProxyVpcEndpointServiceName"), in.XksProxyVpcEndpointServiceName)
+	}
+	if in.got.Has(7) {
+		checkAccountIdType(v, check.At(up, "xksProxyVpcEndpointServiceOwner"), in.XksProxyVpcEndpointServiceOwner)
+	}
+	if in.got.Has(8) {
+		at := check.At(up, "xksProxyAuthenticationCredential")
 		in.XksProxyAuthenticationCredential.check(v, &at)
 	}
-	if in.got.has(9) {
-		checkXksProxyConnectivityType(v, path{up, "xksProxyConnectivity", 0}, in.XksProxyConnectivity)
+	if in.got.Has(9) {
+		checkXksProxyConnectivityType(v, check.At(up, "xksProxyConnectivity"), in.XksProxyConnectivity)
 	}
 }
 
-func (in *UpdateKeyDescriptionInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *UpdateKeyDescriptionInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkDescriptionType(v, path{up, "description", 0}, in.Description)
+	if in.got.Has(1) {
+		checkDescriptionType(v, check.At(up, "description"), in.Description)
 	} else {
-		v.null(path{up, "description", 0})
+		v.Null(check.At(up, "description"))
 	}
 }
 
-func (in *UpdatePrimaryRegionInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *UpdatePrimaryRegionInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkRegionType(v, path{up, "primaryRegion", 0}, in.PrimaryRegion)
+	if in.got.Has(1) {
+		checkRegionType(v, check.At(up, "primaryRegion"), in.PrimaryRegion)
 	} else {
-		v.null(path{up, "primaryRegion", 0})
+		v.Null(check.At(up, "primaryRegion"))
 	}
 }
 
-func (in *VerifyMacInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkPlaintextType(v, path{up, "message", 0}, in.Message.Expose())
+func (in *VerifyMacInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkPlaintextType(v, check.At(up, "message"), in.Message.Expose())
 	} else {
-		v.hidden(path{up, "message", 0}, mustNotBeNull)
+		v.Hidden(check.At(up, "message"), check.MustNotBeNull)
 	}
-	if in.got.has(1) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+	if in.got.Has(1) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(2) {
-		checkMacAlgorithmSpec(v, path{up, "macAlgorithm", 0}, in.MacAlgorithm)
+	if in.got.Has(2) {
+		checkMacAlgorithmSpec(v, check.At(up, "macAlgorithm"), in.MacAlgorithm)
 	} else {
-		v.null(path{up, "macAlgorithm", 0})
+		v.Null(check.At(up, "macAlgorithm"))
 	}
-	if in.got.has(3) {
-		checkCiphertextType(v, path{up, "mac", 0}, in.Mac)
+	if in.got.Has(3) {
+		checkCiphertextType(v, check.At(up, "mac"), in.Mac)
 	} else {
-		v.null(path{up, "mac", 0})
+		v.Null(check.At(up, "mac"))
 	}
-	if in.got.has(4) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(4) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
 }
 
-func (in *VerifyInput) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkKeyIdType(v, path{up, "keyId", 0}, in.KeyId)
+func (in *VerifyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
 	} else {
-		v.null(path{up, "keyId", 0})
+		v.Null(check.At(up, "keyId"))
 	}
-	if in.got.has(1) {
-		checkPlaintextType(v, path{up, "message", 0}, in.Message.Expose())
+	if in.got.Has(1) {
+		checkPlaintextType(v, check.At(up, "message"), in.Message.Expose())
 	} else {
-		v.hidden(path{up, "message", 0}, mustNotBeNull)
+		v.Hidden(check.At(up, "message"), check.MustNotBeNull)
 	}
-	if in.got.has(2) {
-		checkMessageType(v, path{up, "messageType", 0}, in.MessageType)
+	if in.got.Has(2) {
+		checkMessageType(v, check.At(up, "messageType"), in.MessageType)
 	}
-	if in.got.has(3) {
-		checkCiphertextType(v, path{up, "signature", 0}, in.Signature)
+	if in.got.Has(3) {
+		checkCiphertextType(v, check.At(up, "signature"), in.Signature)
 	} else {
-		v.null(path{up, "signature", 0})
+		v.Null(check.At(up, "signature"))
 	}
-	if in.got.has(4) {
-		checkSigningAlgorithmSpec(v, path{up, "signingAlgorithm", 0}, in.SigningAlgorithm)
+	if in.got.Has(4) {
+		checkSigningAlgorithmSpec(v, check.At(up, "signingAlgorithm"), in.SigningAlgorithm)
 	} else {
-		v.null(path{up, "signingAlgorithm", 0})
+		v.Null(check.At(up, "signingAlgorithm"))
 	}
-	if in.got.has(5) {
-		checkGrantTokenList(v, path{up, "grantTokens", 0}, in.GrantTokens)
+	if in.got.Has(5) {
+		checkGrantTokenList(v, check.At(up, "grantTokens"), in.GrantTokens)
 	}
 }
 
-func (in *XksProxyAuthenticationCredential) check(v *violations, up *path) {
-	if in.got.has(0) {
-		checkXksProxyAuthenticationAccessKeyIdType(v, path{up, "accessKeyId", 0}, in.AccessKeyId.Expose())
+func (in *XksProxyAuthenticationCredential) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkXksProxyAuthenticationAccessKeyIdType(v, check.At(up, "accessKeyId"), in.AccessKeyId.Expose())
 	} else {
-		v.hidden(path{up, "accessKeyId", 0}, mustNotBeNull)
+		v.Hidden(check.At(up, "accessKeyId"), check.MustNotBeNull)
 	}
-	if in.got.has(1) {
-		checkXksProxyAuthenticationRawSecretAccessKeyType(v, path{up, "rawSecretAccessKey", 0}, in.RawSecretAccessKey.Expose())
+	if in.got.Has(1) {
+		checkXksProxyAuthenticationRawSecretAccessKeyType(v, check.At(up, "rawSecretAccessKey"), in.RawSecretAccessKey.Expose())
 	} else {
-		v.hidden(path{up, "rawSecretAccessKey", 0}, mustNotBeNull)
+		v.Hidden(check.At(up, "rawSecretAccessKey"), check.MustNotBeNull)
 	}
 }
 
-func checkAccountIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkAccountIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 12 {
-		v.value(at, value, lengthAtLeast+"12")
+		v.Value(at, value, check.LengthAtLeast+"12")
 	}
 	if n > 12 {
-		v.value(at, value, lengthAtMost+"12")
+		v.Value(at, value, check.LengthAtMost+"12")
 	}
 	if !matchAccountIdType(value) {
-		v.value(at, value, mustMatch+"[0-9]{12}")
+		v.Value(at, value, check.MustMatch+"[0-9]{12}")
 	}
 }
 
@@ -1382,22 +1384,22 @@ var patternAccountIdType = sync.OnceValue(func() *regexp.Regexp {
 
 func matchAccountIdType(s string) bool { return patternAccountIdType().MatchString(s) }
 
-func checkAlgorithmSpec(v *violations, at path, value AlgorithmSpec) {
+func checkAlgorithmSpec(v *check.Violations, at check.Path, value AlgorithmSpec) {
 	if !slices.Contains(algorithmSpecValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSAES_PKCS1_V1_5, RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, RSA_AES_KEY_WRAP_SHA_1, RSA_AES_KEY_WRAP_SHA_256, SM2PKE]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSAES_PKCS1_V1_5, RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, RSA_AES_KEY_WRAP_SHA_1, RSA_AES_KEY_WRAP_SHA_256, SM2PKE]")
 	}
 }
 
-func checkAliasNameType(v *violations, at path, value string) {
-	n := units(value)
+func checkAliasNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 256 {
-		v.value(at, value, lengthAtMost+"256")
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 	if !matchAliasNameType(value) {
-		v.value(at, value, mustMatch+"^[a-zA-Z0-9:/_-]+$")
+		v.Value(at, value, check.MustMatch+"^[a-zA-Z0-9:/_-]+$")
 	}
 }
 
@@ -1412,26 +1414,26 @@ func matchAliasNameType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkAttestationDocumentType(v *violations, at path, value []byte) {
+func checkAttestationDocumentType(v *check.Violations, at check.Path, value []byte) {
 	n := len(value)
 	if n < 1 {
-		v.hidden(at, lengthAtLeast+"1")
+		v.Hidden(at, check.LengthAtLeast+"1")
 	}
 	if n > 262144 {
-		v.hidden(at, lengthAtMost+"262144")
+		v.Hidden(at, check.LengthAtMost+"262144")
 	}
 }
 
-func checkBackingKeyIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkBackingKeyIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 64 {
-		v.value(at, value, lengthAtLeast+"64")
+		v.Value(at, value, check.LengthAtLeast+"64")
 	}
 	if n > 64 {
-		v.value(at, value, lengthAtMost+"64")
+		v.Value(at, value, check.LengthAtMost+"64")
 	}
 	if !matchBackingKeyIdType(value) {
-		v.value(at, value, mustMatch+"^[a-f0-9]+$")
+		v.Value(at, value, check.MustMatch+"^[a-f0-9]+$")
 	}
 }
 
@@ -1446,26 +1448,26 @@ func matchBackingKeyIdType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkCiphertextType(v *violations, at path, value []byte) {
+func checkCiphertextType(v *check.Violations, at check.Path, value []byte) {
 	n := len(value)
 	if n < 1 {
-		v.hidden(at, lengthAtLeast+"1")
+		v.Hidden(at, check.LengthAtLeast+"1")
 	}
 	if n > 6144 {
-		v.hidden(at, lengthAtMost+"6144")
+		v.Hidden(at, check.LengthAtMost+"6144")
 	}
 }
 
-func checkCloudHsmClusterIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkCloudHsmClusterIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 19 {
-		v.value(at, value, lengthAtLeast+"19")
+		v.Value(at, value, check.LengthAtLeast+"19")
 	}
 	if n > 24 {
-		v.value(at, value, lengthAtMost+"24")
+		v.Value(at, value, check.LengthAtMost+"24")
 	}
 	if !matchCloudHsmClusterIdType(value) {
-		v.value(at, value, mustMatch+"cluster-[2-7a-zA-Z]{11,16}")
+		v.Value(at, value, check.MustMatch+"cluster-[2-7a-zA-Z]{11,16}")
 	}
 }
 
@@ -1475,100 +1477,100 @@ var patternCloudHsmClusterIdType = sync.OnceValue(func() *regexp.Regexp {
 
 func matchCloudHsmClusterIdType(s string) bool { return patternCloudHsmClusterIdType().MatchString(s) }
 
-func checkCustomKeyStoreIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkCustomKeyStoreIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 64 {
-		v.value(at, value, lengthAtMost+"64")
+		v.Value(at, value, check.LengthAtMost+"64")
 	}
 }
 
-func checkCustomKeyStoreNameType(v *violations, at path, value string) {
-	n := units(value)
+func checkCustomKeyStoreNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 256 {
-		v.value(at, value, lengthAtMost+"256")
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 }
 
-func checkCustomKeyStoreType(v *violations, at path, value CustomKeyStoreType) {
+func checkCustomKeyStoreType(v *check.Violations, at check.Path, value CustomKeyStoreType) {
 	if !slices.Contains(customKeyStoreTypeValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[AWS_CLOUDHSM, EXTERNAL_KEY_STORE]")
+		v.Value(at, string(value), check.MustBeOneOf+"[AWS_CLOUDHSM, EXTERNAL_KEY_STORE]")
 	}
 }
 
-func checkCustomerMasterKeySpec(v *violations, at path, value CustomerMasterKeySpec) {
+func checkCustomerMasterKeySpec(v *check.Violations, at check.Path, value CustomerMasterKeySpec) {
 	if !slices.Contains(customerMasterKeySpecValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2]")
 	}
 }
 
-func checkDataKeyPairSpec(v *violations, at path, value DataKeyPairSpec) {
+func checkDataKeyPairSpec(v *check.Violations, at check.Path, value DataKeyPairSpec) {
 	if !slices.Contains(dataKeyPairSpecValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, SM2, ECC_NIST_EDWARDS25519, ML_KEM_512, ML_KEM_768, ML_KEM_1024]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, SM2, ECC_NIST_EDWARDS25519, ML_KEM_512, ML_KEM_768, ML_KEM_1024]")
 	}
 }
 
-func checkDataKeySpec(v *violations, at path, value DataKeySpec) {
+func checkDataKeySpec(v *check.Violations, at check.Path, value DataKeySpec) {
 	if !slices.Contains(dataKeySpecValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2, ML_DSA_44, ML_DSA_65, ML_DSA_87, ML_KEM_512, ML_KEM_768, ML_KEM_1024]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2, ML_DSA_44, ML_DSA_65, ML_DSA_87, ML_KEM_512, ML_KEM_768, ML_KEM_1024]")
 	}
 }
 
-func checkDescriptionType(v *violations, at path, value string) {
-	n := units(value)
+func checkDescriptionType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n > 8192 {
-		v.value(at, value, lengthAtMost+"8192")
+		v.Value(at, value, check.LengthAtMost+"8192")
 	}
 }
 
-func checkDryRunModifierList(v *violations, at path, list []DryRunModifier) {
+func checkDryRunModifierList(v *check.Violations, at check.Path, list []DryRunModifier) {
 	for _, value := range list {
 		if !slices.Contains(dryRunModifierValues[:], value) {
-			v.value(at, listed(list), itemsMustBeGood+"[Member must satisfy enum value set: [IGNORE_CIPHERTEXT]]")
+			v.Value(at, check.Listed(list), check.ItemsMustBeGood+"[Member must satisfy enum value set: [IGNORE_CIPHERTEXT]]")
 			break
 		}
 	}
 }
 
-func checkDryRunModifierType(v *violations, at path, value DryRunModifier) {
+func checkDryRunModifierType(v *check.Violations, at check.Path, value DryRunModifier) {
 	if !slices.Contains(dryRunModifierValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[IGNORE_CIPHERTEXT]")
+		v.Value(at, string(value), check.MustBeOneOf+"[IGNORE_CIPHERTEXT]")
 	}
 }
 
-func checkEncapsulationAlgorithmSpec(v *violations, at path, value EncapsulationAlgorithm) {
+func checkEncapsulationAlgorithmSpec(v *check.Violations, at check.Path, value EncapsulationAlgorithm) {
 	if !slices.Contains(encapsulationAlgorithmValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[ML_KEM]")
+		v.Value(at, string(value), check.MustBeOneOf+"[ML_KEM]")
 	}
 }
 
-func checkEncryptionAlgorithmSpec(v *violations, at path, value EncryptionAlgorithm) {
+func checkEncryptionAlgorithmSpec(v *check.Violations, at check.Path, value EncryptionAlgorithm) {
 	if !slices.Contains(encryptionAlgorithmValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, SM2PKE, SYMMETRIC_DEFAULT]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, SM2PKE, SYMMETRIC_DEFAULT]")
 	}
 }
 
-func checkExpirationModelType(v *violations, at path, value ExpirationModel) {
+func checkExpirationModelType(v *check.Violations, at check.Path, value ExpirationModel) {
 	if !slices.Contains(expirationModelValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[KEY_MATERIAL_EXPIRES, KEY_MATERIAL_DOES_NOT_EXPIRE]")
+		v.Value(at, string(value), check.MustBeOneOf+"[KEY_MATERIAL_EXPIRES, KEY_MATERIAL_DOES_NOT_EXPIRE]")
 	}
 }
 
-func checkGrantConstraintSourceArnType(v *violations, at path, value string) {
-	n := units(value)
+func checkGrantConstraintSourceArnType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 20 {
-		v.value(at, value, lengthAtLeast+"20")
+		v.Value(at, value, check.LengthAtLeast+"20")
 	}
 	if n > 512 {
-		v.value(at, value, lengthAtMost+"512")
+		v.Value(at, value, check.LengthAtMost+"512")
 	}
 	if !matchGrantConstraintSourceArnType(value) {
-		v.value(at, value, mustMatch+"^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$")
+		v.Value(at, value, check.MustMatch+"^arn:aws[a-z0-9-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]{12}:.+$")
 	}
 }
 
@@ -1580,26 +1582,26 @@ func matchGrantConstraintSourceArnType(s string) bool {
 	return patternGrantConstraintSourceArnType().MatchString(s)
 }
 
-func checkGrantIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkGrantIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 }
 
-func checkGrantNameType(v *violations, at path, value string) {
-	n := units(value)
+func checkGrantNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 256 {
-		v.value(at, value, lengthAtMost+"256")
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 	if !matchGrantNameType(value) {
-		v.value(at, value, mustMatch+"^[a-zA-Z0-9:/_-]+$")
+		v.Value(at, value, check.MustMatch+"^[a-zA-Z0-9:/_-]+$")
 	}
 }
 
@@ -1614,78 +1616,78 @@ func matchGrantNameType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkGrantOperation(v *violations, at path, value GrantOperation) {
+func checkGrantOperation(v *check.Violations, at check.Path, value GrantOperation) {
 	if !slices.Contains(grantOperationValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[Decrypt, Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, DeriveSharedSecret, Encapsulate, Decapsulate]")
+		v.Value(at, string(value), check.MustBeOneOf+"[Decrypt, Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, DeriveSharedSecret, Encapsulate, Decapsulate]")
 	}
 }
 
-func checkGrantOperationList(v *violations, at path, list []GrantOperation) {
+func checkGrantOperationList(v *check.Violations, at check.Path, list []GrantOperation) {
 	for _, value := range list {
 		if !slices.Contains(grantOperationValues[:], value) {
-			v.value(at, listed(list), itemsMustBeGood+"[Member must satisfy enum value set: [Decrypt, Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, DeriveSharedSecret, Encapsulate, Decapsulate]]")
+			v.Value(at, check.Listed(list), check.ItemsMustBeGood+"[Member must satisfy enum value set: [Decrypt, Encrypt, GenerateDataKey, GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, RetireGrant, DescribeKey, GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, VerifyMac, DeriveSharedSecret, Encapsulate, Decapsulate]]")
 			break
 		}
 	}
 }
 
-func checkGrantTokenList(v *violations, at path, list []string) {
+func checkGrantTokenList(v *check.Violations, at check.Path, list []string) {
 	n := len(list)
 	if n > 10 {
-		v.value(at, listed(list), lengthAtMost+"10")
+		v.Value(at, check.Listed(list), check.LengthAtMost+"10")
 	}
 	for _, value := range list {
-		if units(value) < 1 || units(value) > 8192 {
-			v.value(at, listed(list), itemsMustBeGood+"[Member must have length less than or equal to 8192, Member must have length greater than or equal to 1]")
+		if check.Units(value) < 1 || check.Units(value) > 8192 {
+			v.Value(at, check.Listed(list), check.ItemsMustBeGood+"[Member must have length less than or equal to 8192, Member must have length greater than or equal to 1]")
 			break
 		}
 	}
 }
 
-func checkGrantTokenType(v *violations, at path, value string) {
-	n := units(value)
+func checkGrantTokenType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 8192 {
-		v.value(at, value, lengthAtMost+"8192")
+		v.Value(at, value, check.LengthAtMost+"8192")
 	}
 }
 
-func checkImportType(v *violations, at path, value ImportType) {
+func checkImportType(v *check.Violations, at check.Path, value ImportType) {
 	if !slices.Contains(importTypeValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[NEW_KEY_MATERIAL, EXISTING_KEY_MATERIAL]")
+		v.Value(at, string(value), check.MustBeOneOf+"[NEW_KEY_MATERIAL, EXISTING_KEY_MATERIAL]")
 	}
 }
 
-func checkIncludeKeyMaterial(v *violations, at path, value IncludeKeyMaterial) {
+func checkIncludeKeyMaterial(v *check.Violations, at check.Path, value IncludeKeyMaterial) {
 	if !slices.Contains(includeKeyMaterialValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[ALL_KEY_MATERIAL, ROTATIONS_ONLY]")
+		v.Value(at, string(value), check.MustBeOneOf+"[ALL_KEY_MATERIAL, ROTATIONS_ONLY]")
 	}
 }
 
-func checkKeyAgreementAlgorithmSpec(v *violations, at path, value KeyAgreementAlgorithm) {
+func checkKeyAgreementAlgorithmSpec(v *check.Violations, at check.Path, value KeyAgreementAlgorithm) {
 	if !slices.Contains(keyAgreementAlgorithmValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[ECDH]")
+		v.Value(at, string(value), check.MustBeOneOf+"[ECDH]")
 	}
 }
 
-func checkKeyEncryptionMechanism(v *violations, at path, value KeyEncryptionMechanism) {
+func checkKeyEncryptionMechanism(v *check.Violations, at check.Path, value KeyEncryptionMechanism) {
 	if !slices.Contains(keyEncryptionMechanismValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSAES_OAEP_SHA_256]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSAES_OAEP_SHA_256]")
 	}
 }
 
-func checkKeyIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkKeyIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 2048 {
-		v.value(at, value, lengthAtMost+"2048")
+		v.Value(at, value, check.LengthAtMost+"2048")
 	}
 	if !matchKeyIdType(value) {
-		v.value(at, value, mustMatch+`^\p{ASCII}+$`)
+		v.Value(at, value, check.MustMatch+`^\p{ASCII}+$`)
 	}
 }
 
@@ -1700,13 +1702,13 @@ func matchKeyIdType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkKeyMaterialDescriptionType(v *violations, at path, value string) {
-	n := units(value)
+func checkKeyMaterialDescriptionType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n > 256 {
-		v.value(at, value, lengthAtMost+"256")
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 	if !matchKeyMaterialDescriptionType(value) {
-		v.value(at, value, mustMatch+`^[a-zA-Z0-9:/_\s.-]+$`)
+		v.Value(at, value, check.MustMatch+`^[a-zA-Z0-9:/_\s.-]+$`)
 	}
 }
 
@@ -1721,54 +1723,54 @@ func matchKeyMaterialDescriptionType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkKeySpec(v *violations, at path, value KeySpec) {
+func checkKeySpec(v *check.Violations, at check.Path, value KeySpec) {
 	if !slices.Contains(keySpecValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2, ML_DSA_44, ML_DSA_65, ML_DSA_87, ML_KEM_512, ML_KEM_768, ML_KEM_1024]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, ECC_NIST_P256, ECC_NIST_P384, ECC_NIST_P521, ECC_SECG_P256K1, ECC_NIST_EDWARDS25519, SYMMETRIC_DEFAULT, HMAC_224, HMAC_256, HMAC_384, HMAC_512, SM2, ML_DSA_44, ML_DSA_65, ML_DSA_87, ML_KEM_512, ML_KEM_768, ML_KEM_1024]")
 	}
 }
 
-func checkKeyStorePasswordType(v *violations, at path, value []byte) {
-	n := units(value)
+func checkKeyStorePasswordType(v *check.Violations, at check.Path, value []byte) {
+	n := check.Units(value)
 	if n < 7 {
-		v.hidden(at, lengthAtLeast+"7")
+		v.Hidden(at, check.LengthAtLeast+"7")
 	}
 	if n > 32 {
-		v.hidden(at, lengthAtMost+"32")
+		v.Hidden(at, check.LengthAtMost+"32")
 	}
 }
 
-func checkKeyUsageType(v *violations, at path, value KeyUsage) {
+func checkKeyUsageType(v *check.Violations, at check.Path, value KeyUsage) {
 	if !slices.Contains(keyUsageValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[ENCRYPT_DECRYPT, SIGN_VERIFY, GENERATE_VERIFY_MAC, KEY_AGREEMENT, ENCAPSULATE_DECAPSULATE]")
+		v.Value(at, string(value), check.MustBeOneOf+"[ENCRYPT_DECRYPT, SIGN_VERIFY, GENERATE_VERIFY_MAC, KEY_AGREEMENT, ENCAPSULATE_DECAPSULATE]")
 	}
 }
 
-func checkLimitType(v *violations, at path, value int) {
+func checkLimitType(v *check.Violations, at check.Path, value int) {
 	n := value
 	if n < 1 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtLeast+"1")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtLeast+"1")
 	}
 	if n > 1000 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtMost+"1000")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"1000")
 	}
 }
 
-func checkMacAlgorithmSpec(v *violations, at path, value MacAlgorithm) {
+func checkMacAlgorithmSpec(v *check.Violations, at check.Path, value MacAlgorithm) {
 	if !slices.Contains(macAlgorithmValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[HMAC_SHA_384, HMAC_SHA_256, HMAC_SHA_224, HMAC_SHA_512]")
+		v.Value(at, string(value), check.MustBeOneOf+"[HMAC_SHA_384, HMAC_SHA_256, HMAC_SHA_224, HMAC_SHA_512]")
 	}
 }
 
-func checkMarkerType(v *violations, at path, value string) {
-	n := units(value)
+func checkMarkerType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 1024 {
-		v.value(at, value, lengthAtMost+"1024")
+		v.Value(at, value, check.LengthAtMost+"1024")
 	}
 	if !matchMarkerType(value) {
-		v.value(at, value, mustMatch+`[\u0020-\u00FF]*`)
+		v.Value(at, value, check.MustMatch+`[\u0020-\u00FF]*`)
 	}
 }
 
@@ -1783,58 +1785,58 @@ func matchMarkerType(s string) bool {
 	return len(s) >= 0
 }
 
-func checkMessageType(v *violations, at path, value MessageType) {
+func checkMessageType(v *check.Violations, at check.Path, value MessageType) {
 	if !slices.Contains(messageTypeValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RAW, DIGEST, EXTERNAL_MU]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RAW, DIGEST, EXTERNAL_MU]")
 	}
 }
 
-func checkNumberOfBytesType(v *violations, at path, value int) {
+func checkNumberOfBytesType(v *check.Violations, at check.Path, value int) {
 	n := value
 	if n < 1 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtLeast+"1")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtLeast+"1")
 	}
 	if n > 1024 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtMost+"1024")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"1024")
 	}
 }
 
-func checkOriginType(v *violations, at path, value Origin) {
+func checkOriginType(v *check.Violations, at check.Path, value Origin) {
 	if !slices.Contains(originValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[AWS_KMS, EXTERNAL, AWS_CLOUDHSM, EXTERNAL_KEY_STORE]")
+		v.Value(at, string(value), check.MustBeOneOf+"[AWS_KMS, EXTERNAL, AWS_CLOUDHSM, EXTERNAL_KEY_STORE]")
 	}
 }
 
-func checkPendingWindowInDaysType(v *violations, at path, value int) {
+func checkPendingWindowInDaysType(v *check.Violations, at check.Path, value int) {
 	n := value
 	if n < 1 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtLeast+"1")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtLeast+"1")
 	}
 	if n > 365 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtMost+"365")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"365")
 	}
 }
 
-func checkPlaintextType(v *violations, at path, value []byte) {
+func checkPlaintextType(v *check.Violations, at check.Path, value []byte) {
 	n := len(value)
 	if n < 1 {
-		v.hidden(at, lengthAtLeast+"1")
+		v.Hidden(at, check.LengthAtLeast+"1")
 	}
 	if n > 4096 {
-		v.hidden(at, lengthAtMost+"4096")
+		v.Hidden(at, check.LengthAtMost+"4096")
 	}
 }
 
-func checkPolicyNameType(v *violations, at path, value string) {
-	n := units(value)
+func checkPolicyNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 	if !matchPolicyNameType(value) {
-		v.value(at, value, mustMatch+`[\w]+`)
+		v.Value(at, value, check.MustMatch+`[\w]+`)
 	}
 }
 
@@ -1849,16 +1851,16 @@ func matchPolicyNameType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkPolicyType(v *violations, at path, value string) {
-	n := units(value)
+func checkPolicyType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 131072 {
-		v.value(at, value, lengthAtMost+"131072")
+		v.Value(at, value, check.LengthAtMost+"131072")
 	}
 	if !matchPolicyType(value) {
-		v.value(at, value, mustMatch+`[\u0009\u000A\u000D\u0020-\u00FF]+`)
+		v.Value(at, value, check.MustMatch+`[\u0009\u000A\u000D\u0020-\u00FF]+`)
 	}
 }
 
@@ -1873,16 +1875,16 @@ func matchPolicyType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkPrincipalIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkPrincipalIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 256 {
-		v.value(at, value, lengthAtMost+"256")
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 	if !matchPrincipalIdType(value) {
-		v.value(at, value, mustMatch+`^[\w+=,.@:/-]+$`)
+		v.Value(at, value, check.MustMatch+`^[\w+=,.@:/-]+$`)
 	}
 }
 
@@ -1897,26 +1899,26 @@ func matchPrincipalIdType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkPublicKeyType(v *violations, at path, value []byte) {
+func checkPublicKeyType(v *check.Violations, at check.Path, value []byte) {
 	n := len(value)
 	if n < 1 {
-		v.hidden(at, lengthAtLeast+"1")
+		v.Hidden(at, check.LengthAtLeast+"1")
 	}
 	if n > 8192 {
-		v.hidden(at, lengthAtMost+"8192")
+		v.Hidden(at, check.LengthAtMost+"8192")
 	}
 }
 
-func checkRegionType(v *violations, at path, value string) {
-	n := units(value)
+func checkRegionType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 32 {
-		v.value(at, value, lengthAtMost+"32")
+		v.Value(at, value, check.LengthAtMost+"32")
 	}
 	if !matchRegionType(value) {
-		v.value(at, value, mustMatch+`^([a-z]+-){2,3}\d+$`)
+		v.Value(at, value, check.MustMatch+`^([a-z]+-){2,3}\d+$`)
 	}
 }
 
@@ -1926,48 +1928,48 @@ var patternRegionType = sync.OnceValue(func() *regexp.Regexp {
 
 func matchRegionType(s string) bool { return patternRegionType().MatchString(s) }
 
-func checkResourceOwnerType(v *violations, at path, value ResourceOwner) {
+func checkResourceOwnerType(v *check.Violations, at check.Path, value ResourceOwner) {
 	if !slices.Contains(resourceOwnerValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[SELF, OTHER_ACCOUNTS_VIA_RAM]")
+		v.Value(at, string(value), check.MustBeOneOf+"[SELF, OTHER_ACCOUNTS_VIA_RAM]")
 	}
 }
 
-func checkResourceOwnersList(v *violations, at path, list []ResourceOwner) {
+func checkResourceOwnersList(v *check.Violations, at check.Path, list []ResourceOwner) {
 	n := len(list)
 	if n < 1 {
-		v.value(at, listed(list), lengthAtLeast+"1")
+		v.Value(at, check.Listed(list), check.LengthAtLeast+"1")
 	}
 	if n > 2 {
-		v.value(at, listed(list), lengthAtMost+"2")
+		v.Value(at, check.Listed(list), check.LengthAtMost+"2")
 	}
 	for _, value := range list {
 		if !slices.Contains(resourceOwnerValues[:], value) {
-			v.value(at, listed(list), itemsMustBeGood+"[Member must satisfy enum value set: [SELF, OTHER_ACCOUNTS_VIA_RAM]]")
+			v.Value(at, check.Listed(list), check.ItemsMustBeGood+"[Member must satisfy enum value set: [SELF, OTHER_ACCOUNTS_VIA_RAM]]")
 			break
 		}
 	}
 }
 
-func checkRotationPeriodInDaysType(v *violations, at path, value int) {
+func checkRotationPeriodInDaysType(v *check.Violations, at check.Path, value int) {
 	n := value
 	if n < 90 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtLeast+"90")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtLeast+"90")
 	}
 	if n > 2560 {
-		v.value(at, strconv.FormatInt(int64(value), 10), valueAtMost+"2560")
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"2560")
 	}
 }
 
-func checkServicePrincipalType(v *violations, at path, value string) {
-	n := units(value)
+func checkServicePrincipalType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 	if !matchServicePrincipalType(value) {
-		v.value(at, value, mustMatch+`^([A-Za-z0-9\-]+)\.([A-Za-z0-9\-]+)(\.[A-Za-z0-9\-]+)+$`)
+		v.Value(at, value, check.MustMatch+`^([A-Za-z0-9\-]+)\.([A-Za-z0-9\-]+)(\.[A-Za-z0-9\-]+)+$`)
 	}
 }
 
@@ -1977,71 +1979,71 @@ var patternServicePrincipalType = sync.OnceValue(func() *regexp.Regexp {
 
 func matchServicePrincipalType(s string) bool { return patternServicePrincipalType().MatchString(s) }
 
-func checkSigningAlgorithmSpec(v *violations, at path, value SigningAlgorithm) {
+func checkSigningAlgorithmSpec(v *check.Violations, at check.Path, value SigningAlgorithm) {
 	if !slices.Contains(signingAlgorithmValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSASSA_PSS_SHA_256, RSASSA_PSS_SHA_384, RSASSA_PSS_SHA_512, RSASSA_PKCS1_V1_5_SHA_256, RSASSA_PKCS1_V1_5_SHA_384, RSASSA_PKCS1_V1_5_SHA_512, ECDSA_SHA_256, ECDSA_SHA_384, ECDSA_SHA_512, ED25519_SHA_512, ED25519_PH_SHA_512, SM2DSA, ML_DSA_SHAKE_256]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSASSA_PSS_SHA_256, RSASSA_PSS_SHA_384, RSASSA_PSS_SHA_512, RSASSA_PKCS1_V1_5_SHA_256, RSASSA_PKCS1_V1_5_SHA_384, RSASSA_PKCS1_V1_5_SHA_512, ECDSA_SHA_256, ECDSA_SHA_384, ECDSA_SHA_512, ED25519_SHA_512, ED25519_PH_SHA_512, SM2DSA, ML_DSA_SHAKE_256]")
 	}
 }
 
-func checkTagKeyList(v *violations, at path, list []string) {
+func checkTagKeyList(v *check.Violations, at check.Path, list []string) {
 	for _, value := range list {
-		if units(value) < 1 || units(value) > 128 {
-			v.value(at, listed(list), itemsMustBeGood+"[Member must have length less than or equal to 128, Member must have length greater than or equal to 1]")
+		if check.Units(value) < 1 || check.Units(value) > 128 {
+			v.Value(at, check.Listed(list), check.ItemsMustBeGood+"[Member must have length less than or equal to 128, Member must have length greater than or equal to 1]")
 			break
 		}
 	}
 }
 
-func checkTagKeyType(v *violations, at path, value string) {
-	n := units(value)
+func checkTagKeyType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 }
 
-func checkTagList(v *violations, at path, list []Tag) {
+func checkTagList(v *check.Violations, at check.Path, list []Tag) {
 	for i := range list {
-		item := path{&at, "", i + 1}
+		item := check.Item(&at, i+1)
 		list[i].check(v, &item)
 	}
 }
 
-func checkTagValueType(v *violations, at path, value string) {
-	n := units(value)
+func checkTagValueType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n > 256 {
-		v.value(at, value, lengthAtMost+"256")
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 }
 
-func checkTrustAnchorCertificateType(v *violations, at path, value string) {
-	n := units(value)
+func checkTrustAnchorCertificateType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 5000 {
-		v.value(at, value, lengthAtMost+"5000")
+		v.Value(at, value, check.LengthAtMost+"5000")
 	}
 }
 
-func checkWrappingKeySpec(v *violations, at path, value WrappingKeySpec) {
+func checkWrappingKeySpec(v *check.Violations, at check.Path, value WrappingKeySpec) {
 	if !slices.Contains(wrappingKeySpecValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, SM2]")
+		v.Value(at, string(value), check.MustBeOneOf+"[RSA_2048, RSA_3072, RSA_4096, SM2]")
 	}
 }
 
-func checkXksKeyIdType(v *violations, at path, value string) {
-	n := units(value)
+func checkXksKeyIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 1 {
-		v.value(at, value, lengthAtLeast+"1")
+		v.Value(at, value, check.LengthAtLeast+"1")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 	if !matchXksKeyIdType(value) {
-		v.value(at, value, mustMatch+"^[a-zA-Z0-9-_.]+$")
+		v.Value(at, value, check.MustMatch+"^[a-zA-Z0-9-_.]+$")
 	}
 }
 
@@ -2056,16 +2058,16 @@ func matchXksKeyIdType(s string) bool {
 	return len(s) >= 1
 }
 
-func checkXksProxyAuthenticationAccessKeyIdType(v *violations, at path, value []byte) {
-	n := units(value)
+func checkXksProxyAuthenticationAccessKeyIdType(v *check.Violations, at check.Path, value []byte) {
+	n := check.Units(value)
 	if n < 20 {
-		v.hidden(at, lengthAtLeast+"20")
+		v.Hidden(at, check.LengthAtLeast+"20")
 	}
 	if n > 30 {
-		v.hidden(at, lengthAtMost+"30")
+		v.Hidden(at, check.LengthAtMost+"30")
 	}
 	if !matchXksProxyAuthenticationAccessKeyIdType(value) {
-		v.hidden(at, mustMatch+"^[A-Z2-7]+$")
+		v.Hidden(at, check.MustMatch+"^[A-Z2-7]+$")
 	}
 }
 
@@ -2080,16 +2082,16 @@ func matchXksProxyAuthenticationAccessKeyIdType(s []byte) bool {
 	return len(s) >= 1
 }
 
-func checkXksProxyAuthenticationRawSecretAccessKeyType(v *violations, at path, value []byte) {
-	n := units(value)
+func checkXksProxyAuthenticationRawSecretAccessKeyType(v *check.Violations, at check.Path, value []byte) {
+	n := check.Units(value)
 	if n < 43 {
-		v.hidden(at, lengthAtLeast+"43")
+		v.Hidden(at, check.LengthAtLeast+"43")
 	}
 	if n > 64 {
-		v.hidden(at, lengthAtMost+"64")
+		v.Hidden(at, check.LengthAtMost+"64")
 	}
 	if !matchXksProxyAuthenticationRawSecretAccessKeyType(value) {
-		v.hidden(at, mustMatch+`^[a-zA-Z0-9\/+=]+$`)
+		v.Hidden(at, check.MustMatch+`^[a-zA-Z0-9\/+=]+$`)
 	}
 }
 
@@ -2104,22 +2106,22 @@ func matchXksProxyAuthenticationRawSecretAccessKeyType(s []byte) bool {
 	return len(s) >= 1
 }
 
-func checkXksProxyConnectivityType(v *violations, at path, value XksProxyConnectivity) {
+func checkXksProxyConnectivityType(v *check.Violations, at check.Path, value XksProxyConnectivity) {
 	if !slices.Contains(xksProxyConnectivityValues[:], value) {
-		v.value(at, string(value), mustBeOneOf+"[PUBLIC_ENDPOINT, VPC_ENDPOINT_SERVICE]")
+		v.Value(at, string(value), check.MustBeOneOf+"[PUBLIC_ENDPOINT, VPC_ENDPOINT_SERVICE]")
 	}
 }
 
-func checkXksProxyUriEndpointType(v *violations, at path, value string) {
-	n := units(value)
+func checkXksProxyUriEndpointType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 10 {
-		v.value(at, value, lengthAtLeast+"10")
+		v.Value(at, value, check.LengthAtLeast+"10")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 	if !matchXksProxyUriEndpointType(value) {
-		v.value(at, value, mustMatch+"^https://[a-zA-Z0-9.-]+$")
+		v.Value(at, value, check.MustMatch+"^https://[a-zA-Z0-9.-]+$")
 	}
 }
 
@@ -2131,16 +2133,16 @@ func matchXksProxyUriEndpointType(s string) bool {
 	return patternXksProxyUriEndpointType().MatchString(s)
 }
 
-func checkXksProxyUriPathType(v *violations, at path, value string) {
-	n := units(value)
+func checkXksProxyUriPathType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 10 {
-		v.value(at, value, lengthAtLeast+"10")
+		v.Value(at, value, check.LengthAtLeast+"10")
 	}
 	if n > 128 {
-		v.value(at, value, lengthAtMost+"128")
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 	if !matchXksProxyUriPathType(value) {
-		v.value(at, value, mustMatch+`^(/[a-zA-Z0-9\/_-]+/kms/xks/v\d{1,2})$|^(/kms/xks/v\d{1,2})$`)
+		v.Value(at, value, check.MustMatch+`^(/[a-zA-Z0-9\/_-]+/kms/xks/v\d{1,2})$|^(/kms/xks/v\d{1,2})$`)
 	}
 }
 
@@ -2150,16 +2152,16 @@ var patternXksProxyUriPathType = sync.OnceValue(func() *regexp.Regexp {
 
 func matchXksProxyUriPathType(s string) bool { return patternXksProxyUriPathType().MatchString(s) }
 
-func checkXksProxyVpcEndpointServiceNameType(v *violations, at path, value string) {
-	n := units(value)
+func checkXksProxyVpcEndpointServiceNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
 	if n < 20 {
-		v.value(at, value, lengthAtLeast+"20")
+		v.Value(at, value, check.LengthAtLeast+"20")
 	}
 	if n > 64 {
-		v.value(at, value, lengthAtMost+"64")
+		v.Value(at, value, check.LengthAtMost+"64")
 	}
 	if !matchXksProxyVpcEndpointServiceNameType(value) {
-		v.value(at, value, mustMatch+`^(com|eu)\.amazonaws\.vpce\.([a-z]+-){2,3}\d+\.vpce-svc-[0-9a-z]+$`)
+		v.Value(at, value, check.MustMatch+`^(com|eu)\.amazonaws\.vpce\.([a-z]+-){2,3}\d+\.vpce-svc-[0-9a-z]+$`)
 	}
 }
 

@@ -34,7 +34,7 @@ func input(t testing.TB, operation, body string) api.Input {
 		t.Fatalf("no operation %s", operation)
 	}
 	in := op.New()
-	if err := api.Decode([]byte(body), in); err != nil {
+	if err := api.Decode([]byte(body), in.(api.JSONInput)); err != nil {
 		t.Fatalf("%s %.80s: %v", operation, body, err)
 	}
 	return in

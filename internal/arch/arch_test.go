@@ -21,20 +21,28 @@ import (
 // and test kits names a concrete store or root.
 const walls = `
 NONE                                                        < secret, fault, arn, store, config
-secret, fault                                               < api
+fault                                                       < api/check
+secret                                                      < api/jsonout
+secret, fault, api/check, api/jsonout                       < api
+secret, fault, api                                          < api/query
+secret, fault, api, api/check, api/jsonout, api/query       < api/iamapi, api/stsapi, api/adminapi
 secret                                                      < root
 arn, fault                                                  < iam
 api, arn, fault, iam                                        < key
 api                                                         < grant
-api, secret, fault                                          < wire, crypt
+api, secret, fault                                          < crypt
+api, api/query, fault                                       < wire
 iam, secret, fault                                          < sigv4
 iam, key, grant, fault, arn                                 < authz
 secret, root                                                < seal
 store, seal, key, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 store, seal, sigv4, iam, arn, secret, fault                 < identity
 NONE                                                        < audit
-api, arn, key, grant, iam, crypt, keyring, secret, fault    < action
-iam, authz, keyring, key, grant, crypt, wire, api, audit, action, arn, fault < pipeline
+api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action
+action, api/iamapi, api/query, arn, iam, identity, fault    < action/iamaction
+action, api/stsapi                                          < action/stsaction
+action, api, api/adminapi, api/query, fault, identity       < action/adminaction
+action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest

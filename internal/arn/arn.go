@@ -57,6 +57,17 @@ func AccountRoot(partition, account string) string {
 	return "arn:" + partition + ":iam::" + account + ":root"
 }
 
+// IAM is the ARN of something in IAM, which has no Region; resource is such as
+// user/team/bob.
+func IAM(partition, account, resource string) string {
+	return "arn:" + partition + ":iam::" + account + ":" + resource
+}
+
+// Session is the ARN of a session of a role, which is named without its path.
+func Session(partition, account, role, session string) string {
+	return "arn:" + partition + ":sts::" + account + ":assumed-role/" + role + "/" + session
+}
+
 // IsAccount reports whether s is an account id: twelve digits.
 func IsAccount(s string) bool {
 	if len(s) != 12 {

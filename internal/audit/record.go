@@ -29,10 +29,11 @@ type Record struct {
 	Account     string
 	AccessKeyID string
 	Region      string
-	Operation   string // as in X-Amz-Target; empty where unknown
+	Service     string // of the operation, if it is not KMS: iam or sts
+	Operation   string // as in X-Amz-Target, or in the Action of a form; empty where unknown
 	Mutates     bool
 	DryRun      bool
-	Resources   []string // ARNs of keys and aliases that were decided upon
+	Resources   []string // ARNs of what was decided upon: keys, aliases, users, …
 	Params      []byte   // a JSON object of the members that the action's entry names
 	Status      int      // of HTTP
 	ErrorCode   string   // empty: it succeeded
@@ -55,6 +56,7 @@ func (r *Record) Append(dst []byte) []byte {
 	dst = member(dst, "account", r.Account)
 	dst = member(dst, "accessKeyId", r.AccessKeyID)
 	dst = member(dst, "region", r.Region)
+	dst = member(dst, "service", r.Service)
 	dst = member(dst, "operation", r.Operation)
 	if r.Mutates {
 		dst = append(dst, `,"mutates":true`...)

@@ -51,6 +51,12 @@ type Serve struct {
 	// key is found only in its own.
 	Regions []string `name:"regions" default:"*" placeholder:"REGION" env:"TRENT_REGIONS" help:"Accepted Regions, or *."`
 
+	// TrustedProxies are networks (10.0.0.0/8) or addresses of proxies in front of
+	// Trent. What they say in X-Forwarded-For and X-Forwarded-Proto is believed, and is what
+	// aws:SourceIp and aws:SecureTransport in policies and the audit record tell of. Of anybody
+	// else these headers are ignored.
+	TrustedProxies []string `name:"trusted-proxies" placeholder:"CIDR" env:"TRENT_TRUSTED_PROXIES" help:"Proxies whose X-Forwarded-For is believed."`
+
 	// CacheKeys bounds how many keys are kept unsealed in memory, about 400 bytes
 	// each. A key that is not there costs some 6 µs more.
 	CacheKeys int `name:"cache-keys" default:"131072" placeholder:"N" env:"TRENT_CACHE_KEYS" help:"Keys kept unsealed in memory."`

@@ -62,6 +62,11 @@ func (g *Grant) Covers(u Use) bool {
 	return g.Operations.Has(u.Operation) && g.Constraint.allows(u)
 }
 
+// LetsGranteeRetire reports whether the grantee may end the grant.
+func (g *Grant) LetsGranteeRetire() bool {
+	return g.Covers(Use{Operation: api.GrantOperationRetireGrant})
+}
+
 // A Constraint limits a grant to some encryption contexts, or to calls on
 // behalf of one resource. The zero value limits nothing.
 type Constraint struct {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type conn struct {
 	stream net.Conn // net, or TLS over it
 	addr   string   // host of the peer
 	remote string   // host and port of the peer
+	peer   netip.Addr
 
 	limit  io.LimitedReader // over stream: bounds a header
 	reader *bufio.Reader    // over limit
@@ -48,7 +50,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{server: s, net: nc, stream: nc, remote: nc.RemoteAddr().String()}
-	c.addr = c.remote
+	c.addr, c.peer = c.remote, addrOf(c.remote)
 	if host, _, err := net.SplitHostPort(c.remote); err == nil {
 		c.addr = host
 	}

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,9 @@ type Options struct {
 	Verifier *sigv4.Verifier
 	Limits   Limits
 	TLS      *tls.Config // nil: plain TCP
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed.
+	TrustedProxies []netip.Prefix
 	// Ready says why the server should get no requests at the moment, or nil.
 	Ready func() error
 	Log   *slog.Logger

@@ -22,6 +22,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/keyring"
 	"trent/internal/pipeline"
 	"trent/internal/secret"
@@ -39,6 +40,12 @@ type noKeys struct{ pipeline.Keys }
 
 func (noKeys) Replay(context.Context, keyring.Sighting) (bool, bool, error) { return false, false, nil }
 func (noKeys) Partition() string                                            { return "aws" }
+
+// nobody stands for identities that no request asks about.
+type nobody struct{ pipeline.Identities }
+
+func (nobody) View() identity.View              { return identity.View{} }
+func (nobody) Used(_, _, _ string, _ time.Time) {}
 
 // directory knows one access key, of the root user.
 type directory struct{ cred sigv4.Credential }
@@ -147,7 +154,7 @@ func open(t testing.TB, alter func(*Options, *paper)) *door {
 	if alter != nil {
 		alter(&o, d.paper)
 	}
-	o.Road = pipeline.New(pipeline.Options{Keys: noKeys{}, Audit: d.paper, Log: o.Log, Now: o.Now})
+	o.Road = pipeline.New(pipeline.Options{Keys: noKeys{}, Identities: nobody{}, Audit: d.paper, Log: o.Log, Now: o.Now})
 	d.Server = New(o)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

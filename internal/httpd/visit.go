@@ -32,19 +32,23 @@ type visit struct {
 // reports whether another may follow on this connection.
 func (c *conn) answer(r *http.Request, refused error) bool {
 	v := &visit{conn: c, http: r}
-	v.road = pipeline.Request{ID: newRequestID(), Received: c.server.o.Now(), Source: c.remote, Refused: refused, Who: v}
+	from := c.origin(r)
+	v.road = pipeline.Request{
+		ID: newRequestID(), Received: c.server.o.Now(), Source: from.shown, Address: from.addr, Secure: from.secure, Refused: refused, Who: v,
+	}
 	if r != nil {
 		if isProbe(r) && refused == nil {
 			return c.probe(r)
 		}
 		v.road.Target, v.road.UserAgent = r.Header.Get("X-Amz-Target"), r.Header.Get("User-Agent")
+		v.road.Form = isForm(r.Header.Get("Content-Type"))
 	}
 	if v.road.Refused == nil {
 		v.road.Refused = admit(r)
 	}
 	if v.road.Refused == nil {
 		defer v.forget() // for a panic
-		v.road.Body, v.road.Refused = v.read(c.server.o.Road.BodyLimit(v.road.Target))
+		v.road.Body, v.road.Refused = v.read(c.server.o.Road.BodyLimit(v.road.Target, v.road.Form))
 		// A request in chunks may have had a Content-Length as well, which net/http
 		// drops. Then it must be the last one (RFC 9112, 6.1).
 		v.more = v.road.Refused == nil && !r.Close && r.ProtoAtLeast(1, 1) && r.ContentLength >= 0
@@ -73,11 +77,17 @@ func admit(r *http.Request) error {
 	return nil
 }
 
+// isForm reports whether this is the type of a form, whatever its charset.
+func isForm(contentType string) bool {
+	kind, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
+}
+
 // Authenticate implements pipeline.Authenticator.
-func (v *visit) Authenticate(ctx context.Context, body []byte, now time.Time) (pipeline.Identity, error) {
+func (v *visit) Authenticate(ctx context.Context, service string, body []byte, now time.Time) (pipeline.Identity, error) {
 	r := v.http
 	v.sigv4 = sigv4.Request{
-		Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Host: r.Host,
+		Service: service, Method: r.Method, Path: r.URL.Path, RawQuery: r.URL.RawQuery, Host: r.Host,
 		ContentLength: r.Header.Get("Content-Length"), Header: r.Header, Body: body,
 	}
 	if v.sigv4.ContentLength == "" {
@@ -106,7 +116,8 @@ func (v *visit) write(a pipeline.Answer) bool {
 	b = append(b, "\r\nx-amzn-RequestId: "...)
 	b = append(b, v.road.ID...)
 	if len(a.Body) > 0 {
-		b = append(b, "\r\nContent-Type: "+wire.ContentType...)
+		b = append(b, "\r\nContent-Type: "...)
+		b = append(b, a.ContentType...)
 	}
 	b = append(b, "\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(a.Body)), 10)

@@ -5,6 +5,14 @@ import (
 	"fmt"
 )
 
+// What Check refuses a statement for, each wrapped with ErrMalformed.
+var (
+	ErrHasPrincipal = errors.New("a policy of a user or role speaks of whoever has it, and has no Principal")
+	ErrNoPrincipal  = errors.New("no Principal")
+	ErrHasResource  = errors.New("a trust policy is about its role, and has no Resource")
+	ErrIncomplete   = errors.New("no Action, or no Resource")
+)
+
 // Check says whether a document may be stored as a policy of the kind. Its
 // errors wrap ErrMalformed.
 //
@@ -25,15 +33,13 @@ func Check(p *Policy, kind PolicyKind) error {
 func (s *Statement) check(kind PolicyKind) error {
 	switch {
 	case kind == IdentityPolicy && s.principal.present:
-		return errors.New("a policy of a user or role speaks of whoever has it, and has no Principal")
-	case kind == IdentityPolicy && !s.resource.present:
-		return errors.New("no Resource")
+		return ErrHasPrincipal
+	case kind == IdentityPolicy && !s.resource.present, kind != KeyPolicy && !s.action.present:
+		return ErrIncomplete
 	case kind != IdentityPolicy && !s.principal.present:
-		return errors.New("no Principal")
-	case kind != KeyPolicy && !s.action.present:
-		return errors.New("no Action")
+		return ErrNoPrincipal
 	case kind == TrustPolicy && s.resource.present:
-		return errors.New("a trust policy is about its role, and has no Resource")
+		return ErrHasResource
 	case kind == KeyPolicy:
 		return s.checkSets()
 	}

@@ -77,6 +77,14 @@ func (r *Record) Region() string {
 
 const accountLen = 12
 
+// MultiRegionKeyType is PRIMARY for a multi-Region key, and empty for others.
+func (r *Record) MultiRegionKeyType() api.MultiRegionKeyType {
+	if !r.MultiRegion {
+		return ""
+	}
+	return api.MultiRegionKeyTypePrimary
+}
+
 // A Moment is a time in Unix milliseconds, as precise as the API shows it.
 type Moment int64
 

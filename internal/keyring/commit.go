@@ -57,7 +57,7 @@ func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) err
 		}
 	}
 	if seen != nil {
-		seen.add(&b)
+		seen.Add(&b)
 	}
 	if len(b.Put) == 0 && len(b.Delete) == 0 {
 		return nil
@@ -84,16 +84,16 @@ func (c PutKey) add(r *Ring, b *store.Batch) error {
 	if c.Was != nil {
 		was = c.Was.Rev
 	}
-	if err := r.put(b, placeOf(c.Now).keyPath(), content, was); err != nil {
+	if err := r.put(b, c.Now.Account(), placeOf(c.Now).keyPath(), content, was); err != nil {
 		return err
 	}
 	return c.reschedule(b)
 }
 
-// put seals content for a path and adds it to the batch, on condition that the
+// put seals content of an account for a path and adds it to the batch, on condition that the
 // record there is still at revision was; zero: that there is none.
-func (r *Ring) put(b *store.Batch, path string, content []byte, was uint64) error {
-	sealed, err := r.seal.Seal(path, content)
+func (r *Ring) put(b *store.Batch, account, path string, content []byte, was uint64) error {
+	sealed, err := r.sealed(account, path, content)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	if c.Was != nil {
 		was = c.Was.Rev
 	}
-	return r.put(b, placeOfAlias(c.Now).aliasPath(), content, was)
+	return r.put(b, c.Now.Account, placeOfAlias(c.Now).aliasPath(), content, was)
 }
 
 func (c PutAlias) forget(r *Ring, _ bool) { r.aliases.drop(placeOfAlias(c.Now)) }

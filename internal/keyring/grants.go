@@ -161,7 +161,7 @@ func (c PutGrant) add(r *Ring, b *store.Batch) error {
 	if err != nil {
 		return err
 	}
-	if err := r.put(b, at.grantPath()+g.Grantee.ID+"/"+g.ID, content, 0); err != nil {
+	if err := r.put(b, at.account, at.grantPath()+g.Grantee.ID+"/"+g.ID, content, 0); err != nil {
 		return err
 	}
 	b.If = append(b.If, store.Condition{Path: at.keyPath(), Rev: store.Rev(c.Key.Rev)})
@@ -304,9 +304,9 @@ func (r *Ring) readGrants(ctx context.Context, at recordKey, prefix string) (all
 }
 
 func (r *Ring) unsealGrant(at recordKey, rec store.Record) (*grant.Grant, error) {
-	content, err := r.seal.Open(rec.Path, rec.Value)
+	content, err := r.unseal(at.account, rec.Path, rec.Value)
 	if err != nil {
-		return nil, fmt.Errorf("unseal %s: %w", rec.Path, err)
+		return nil, err
 	}
 	grantee, id, _ := strings.Cut(strings.TrimPrefix(rec.Path, at.grantPath()), "/")
 	return r.decodeGrant(at, grantee, id, content, rec.Rev)

@@ -55,13 +55,26 @@ func newRing(t testing.TB, bound int) (*Ring, store.Store) {
 	return ringOver(t, st, s, bound), st
 }
 
+// oneTenant seals all accounts alike, and knows none that is called 000000000000.
+type oneTenant struct{ s *seal.Sealer }
+
+// Sealer implements Tenants.
+func (o oneTenant) Sealer(account string) (*seal.Sealer, error) {
+	if account == "000000000000" {
+		return nil, errors.New("there is no such account")
+	}
+	return o.s, nil
+}
+
 func ringOver(t testing.TB, st store.Store, s *seal.Sealer, bound int) *Ring {
-	ring, err := New(st, s, Options{Partition: "aws", CacheKeys: bound})
+	ring, err := New(st, s, Options{Tenants: oneTenant{s}, Partition: "aws", CacheKeys: bound})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ring
 }
+
+func sealerOf(r *Ring) *seal.Sealer { return r.tenants.(oneTenant).s }
 
 // makeKey puts a key and its material, and returns it as it is found again.
 func makeKey(t testing.TB, r *Ring) *key.Record {
@@ -95,10 +108,17 @@ func find(t testing.TB, r *Ring, id string) *key.Record {
 	return rec
 }
 
+// asRoot asks whether the root user may decrypt with a key.
+func asRoot(rec *key.Record) *authz.Question {
+	root := &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
+	return &authz.Question{
+		Caller: root, Action: iam.NewAction("kms:Decrypt"), Record: rec, Conditions: &authz.Conditions{Caller: root, Record: rec},
+	}
+}
+
 func permit(t testing.TB, rec *key.Record) authz.Permit {
 	t.Helper()
-	rootUser := &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
-	p, err := authz.OnKey(rootUser, iam.NewAction("kms:Decrypt"), rec)
+	p, err := authz.OnKey(ctx, asRoot(rec))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +167,7 @@ func TestSEC_E01_RecordsCannotBeMoved(t *testing.T) {
 	}
 	try := func(name string) {
 		t.Helper()
-		cold := ringOver(t, st, r.seal, 1024) // nothing cached
+		cold := ringOver(t, st, sealerOf(r), 1024) // nothing cached
 		recA, err := cold.Find(ctx, arn.ParseRef(a.ID()), home, noon)
 		if err != nil {
 			if !fault.Is(err, fault.Internal) {
@@ -181,7 +201,7 @@ func TestSEC_E01_RecordsCannotBeMoved(t *testing.T) {
 		bad := bytes.Clone(values[2])
 		bad[i] ^= 0x40
 		put(paths[2], bad)
-		cold := ringOver(t, st, r.seal, 1024)
+		cold := ringOver(t, st, sealerOf(r), 1024)
 		recA := find(t, cold, a.ID())
 		if _, err := cold.Open(ctx, permit(t, recA), recA, idA); err == nil {
 			t.Fatalf("byte %d of a material was altered unnoticed", i)
@@ -203,7 +223,7 @@ func TestAForgedOwnerLeadsNowhere(t *testing.T) {
 	if _, err := st.Commit(ctx, store.Batch{Put: []store.Put{{Path: materialPath(idA), Value: forged}}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ringOver(t, st, r.seal, 1024).FindByMaterial(ctx, idA, home.Region, noon); !IsAbsent(err) {
+	if got, err := ringOver(t, st, sealerOf(r), 1024).FindByMaterial(ctx, idA, home.Region, noon); !IsAbsent(err) {
 		t.Errorf("led to %v, %v", got, err)
 	}
 }
@@ -229,7 +249,7 @@ func (s *slow) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
 func TestSEC_E04_AcknowledgedOutOfOrder(t *testing.T) {
 	plain, st := newRing(t, 1024)
 	slowly := &slow{st, make(chan chan struct{}, 1)}
-	r := ringOver(t, slowly, plain.seal, 1024)
+	r := ringOver(t, slowly, sealerOf(plain), 1024)
 	rec := makeKey(t, r)
 	release := make(chan struct{})
 	slowly.next <- release
@@ -373,8 +393,7 @@ func TestWhatIsNotUnderstoodDenies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rootUser := &iam.Principal{Kind: iam.RootUser, Partition: "aws", Account: home.Account, ARN: arn.AccountRoot("aws", home.Account)}
-	if _, err := authz.OnKey(rootUser, iam.NewAction("kms:Decrypt"), got); !fault.Is(err, authz.AccessDenied) {
+	if _, err := authz.OnKey(ctx, asRoot(got)); !fault.Is(err, authz.AccessDenied) {
 		t.Errorf("a policy that cannot be read allowed: %v", err)
 	}
 	content[0] = 2

@@ -55,9 +55,9 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 		return nil, unavailable(ctx, err)
 	}
 	path := materialPath(id)
-	content, err := r.seal.Open(path, sealed)
+	content, err := r.unseal(rec.Account(), path, sealed)
 	if err != nil {
-		return nil, unavailable(ctx, fmt.Errorf("unseal %s: %w", path, err))
+		return nil, unavailable(ctx, err)
 	}
 	if copy(m.bytes[:], content) != len(content) || len(content) != len(m.bytes) {
 		return nil, unavailable(ctx, fmt.Errorf("%s: %w", path, errRecordVersion))
@@ -84,7 +84,7 @@ func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, se
 }
 
 func (r *Ring) encodeMaterial(rec *key.Record, id crypt.MaterialID, m secret.Bytes) ([]byte, error) {
-	sealed, err := r.seal.Seal(materialPath(id), m.Expose())
+	sealed, err := r.sealed(rec.Account(), materialPath(id), m.Expose())
 	if err != nil {
 		return nil, err
 	}

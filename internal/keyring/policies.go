@@ -1,7 +1,6 @@
 package keyring
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
 	"weak"
@@ -26,17 +25,7 @@ func (p *policies) parse(text string) (*iam.Policy, error) {
 	if known != nil && len(known.Statements) > 0 {
 		return known, nil
 	}
-	return parsePolicy(text)
-}
-
-// parsePolicy takes only what can be evaluated without the request's context,
-// which nobody supplies yet.
-func parsePolicy(text string) (*iam.Policy, error) {
-	policy, err := iam.Parse(text)
-	if err == nil && policy.NeedsContext() {
-		return nil, fmt.Errorf("%w: Condition or a policy variable", iam.ErrUnsupported)
-	}
-	return policy, err
+	return iam.Parse(text)
 }
 
 // compiled returns the policy of a stored text. A stored text that does not
@@ -48,7 +37,7 @@ func (p *policies) compiled(text string) *iam.Policy {
 	if known := p.byText[text].Value(); known != nil {
 		return known
 	}
-	policy, err := parsePolicy(text)
+	policy, err := iam.Parse(text)
 	if err != nil {
 		policy = &iam.Policy{Source: text}
 	}

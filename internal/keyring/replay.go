@@ -34,9 +34,9 @@ func (s Sighting) path() string {
 	return "seen/" + minute(s.Expires) + "/" + base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// add puts the sighting into a batch. It is not sealed: who can write to the
+// Add puts the sighting into a batch. It is not sealed: who can write to the
 // store could as well delete it.
-func (s Sighting) add(b *store.Batch) {
+func (s Sighting) Add(b *store.Batch) {
 	v := binary.BigEndian.AppendUint64([]byte{recordVersion}, uint64(s.At.UnixMilli()))
 	b.Put = append(b.Put, store.Put{Path: s.path(), Value: v})
 }

@@ -31,8 +31,16 @@ import (
 	"trent/internal/store"
 )
 
+// Tenants knows the accounts, each of which has a key of its own.
+type Tenants interface {
+	// Sealer is what seals the records of an account, or an error where there is no
+	// such account or it is closed.
+	Sealer(account string) (*seal.Sealer, error)
+}
+
 // Options of a Ring.
 type Options struct {
+	Tenants   Tenants
 	Partition string // of all ARNs: aws, aws-cn, aws-us-gov
 	// CacheKeys bounds the keys, and separately the materials and the aliases,
 	// that are kept unsealed in memory. About 700 bytes each.
@@ -42,7 +50,7 @@ type Options struct {
 // A Ring is all keys of a store. It may be used by many goroutines.
 type Ring struct {
 	store     store.Store
-	seal      *seal.Sealer
+	tenants   Tenants
 	partition string
 	cluster   crypt.ClusterID // to which ciphertexts are bound
 	markers   *box
@@ -80,7 +88,7 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 		return nil, err
 	}
 	return &Ring{
-		store: st, seal: s, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, tokens: tokens, policies: newPolicies(),
+		store: st, tenants: o.Tenants, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, tokens: tokens, policies: newPolicies(),
 		records:   newCache[address, compactKey](o.CacheKeys, address.shared),
 		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys, recordKey.own),
 		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, func(id crypt.MaterialID) crypt.MaterialID { return id }),
@@ -227,8 +235,8 @@ func (r *Ring) noAlias(at recordKey) error {
 
 func (r *Ring) record(ctx context.Context, at recordKey) (*key.Record, error) {
 	where, ok := addressOf(at)
-	if !ok {
-		return nil, errNoRecord
+	if _, err := r.tenants.Sealer(at.account); !ok || err != nil {
+		return nil, errNoRecord // nothing of a closed account is there, cached or not
 	}
 	c, err := r.records.load(where, func() (compactKey, error) {
 		rec, err := r.readRecord(ctx, at)
@@ -263,23 +271,42 @@ func unavailable(ctx context.Context, err error) error {
 	return fault.New(api.KeyUnavailableException, "The key is not available at the moment.").Because(err)
 }
 
-// read fetches and unseals one record.
-func (r *Ring) read(ctx context.Context, path string) ([]byte, store.Rev, error) {
+// read fetches and unseals one record of an account.
+func (r *Ring) read(ctx context.Context, account, path string) ([]byte, store.Rev, error) {
 	rec, err := r.store.Get(ctx, path)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, 0, errNoRecord
 	} else if err != nil {
 		return nil, 0, fmt.Errorf("read %s: %w", path, err)
 	}
-	content, err := r.seal.Open(path, rec.Value)
+	content, err := r.unseal(account, path, rec.Value)
+	return content, rec.Rev, err
+}
+
+// unseal opens what is sealed under an account's own key.
+func (r *Ring) unseal(account, path string, sealed []byte) ([]byte, error) {
+	s, err := r.tenants.Sealer(account)
 	if err != nil {
-		return nil, 0, fmt.Errorf("unseal %s: %w", path, err)
+		return nil, errNoRecord
 	}
-	return content, rec.Rev, nil
+	content, err := s.Open(path, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("unseal %s: %w", path, err)
+	}
+	return content, nil
+}
+
+// sealed seals content under an account's own key.
+func (r *Ring) sealed(account, path string, content []byte) ([]byte, error) {
+	s, err := r.tenants.Sealer(account)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: seal %s: %w", path, err)
+	}
+	return s.Seal(path, content)
 }
 
 func (r *Ring) readRecord(ctx context.Context, at recordKey) (*key.Record, error) {
-	content, rev, err := r.read(ctx, at.keyPath())
+	content, rev, err := r.read(ctx, at.account, at.keyPath())
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +314,7 @@ func (r *Ring) readRecord(ctx context.Context, at recordKey) (*key.Record, error
 }
 
 func (r *Ring) readAlias(ctx context.Context, at recordKey) (*key.Alias, error) {
-	content, rev, err := r.read(ctx, at.aliasPath())
+	content, rev, err := r.read(ctx, at.account, at.aliasPath())
 	if err != nil {
 		return nil, err
 	}

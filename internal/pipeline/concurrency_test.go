@@ -54,7 +54,7 @@ func TestSEC_E04_DisableActsAtOnce(t *testing.T) {
 // TestSEC_B11: an alias that moves while it is used leads to one of its two
 // keys, and to the one that its user may use.
 func TestSEC_B11_MovingAliases(t *testing.T) {
-	w := newWorld(t)
+	w := newPopulated(t)
 	a, arnA := w.newKey(admin)
 	b, arnB := w.newKey(admin)
 	denyB := strings.ReplaceAll(`{"Statement":[{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"kms:*","Resource":"*"},{"Effect":"Deny","Principal":{"AWS":"arn:aws:iam::111122223333:user/app"},"Action":"kms:Encrypt","Resource":"*"}]}`, `"`, `\"`)

@@ -10,6 +10,7 @@ import (
 	"trent/internal/authz"
 	"trent/internal/crypt"
 	"trent/internal/fault"
+	"trent/internal/grant"
 	"trent/internal/iam"
 	"trent/internal/key"
 	"trent/internal/keyring"
@@ -20,6 +21,8 @@ type finder interface {
 	Find(ctx context.Context, ref arn.Ref, here keyring.Where, now time.Time) (*key.Record, error)
 	FindAlias(ctx context.Context, ref arn.Ref, here keyring.Where, now time.Time) (*key.Alias, error)
 	FindByMaterial(ctx context.Context, id crypt.MaterialID, region string, now time.Time) (*key.Record, error)
+	FindGrant(ctx context.Context, rec *key.Record, id string) (*grant.Grant, error)
+	FindByGrantToken(ctx context.Context, token, region string, now time.Time) (*grant.Grant, *key.Record, error)
 }
 
 type opener interface {
@@ -36,6 +39,24 @@ type use struct {
 	byBlob   bool // found by the ciphertext alone
 }
 
+// missing is the first use whose resource could not be found, and why; none if
+// use is negative.
+type missing struct {
+	use int
+	err error
+}
+
+// findAll is room 4 for all uses: a condition on one may be about another, as that
+// ReEncrypt stays with the same key. It ends with the first that is not found.
+func (w *walk) findAll(ctx context.Context) missing {
+	for i := range w.entry.Uses {
+		if err := w.find(ctx, &w.entry.Uses[i]); err != nil {
+			return missing{i, err}
+		}
+	}
+	return missing{use: -1}
+}
+
 // find is room 4 for one use: it resolves the reference, and unseals nothing.
 func (w *walk) find(ctx context.Context, r *action.Resource) error {
 	w.held = append(w.held, action.Held{})
@@ -49,10 +70,38 @@ func (w *walk) find(ctx context.Context, r *action.Resource) error {
 	case action.OnAccount:
 		u.resource = "*"
 		return nil
+	case action.OnEntity:
+		u.resource = r.Entity(&w.call, w.in)
+		return nil
 	case action.OnAlias, action.OnNewAlias:
 		return w.findAlias(ctx, h, u)
+	case action.OnGrant:
+		return w.findGrant(ctx, h, u)
 	}
 	return w.findKey(ctx, h, u)
+}
+
+// findGrant finds a grant and its key, by a token or by id on a key. That a grant is
+// not there is told of keys of the caller's own account alone.
+func (w *walk) findGrant(ctx context.Context, h *action.Held, u *use) error {
+	if err := w.entry.Rules(w.in); err != nil {
+		return err // which of the two ways it is
+	}
+	token, id := u.entry.Grant(w.in)
+	var err error
+	if token != "" {
+		h.Grant, h.Record, err = w.keys.FindByGrantToken(ctx, token, w.who.Region, w.now)
+	} else if err = w.findKey(ctx, h, u); err == nil {
+		h.Grant, err = w.keys.FindGrant(ctx, h.Record, id)
+		if fault.Is(err, api.NotFoundException) && h.Record.Account() != w.who.Principal.Account {
+			return authz.ForeignKey(w.who.Principal, u.entry.Permit)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	u.resource = h.Record.ARN
+	return nil
 }
 
 func (w *walk) here() keyring.Where {
@@ -141,7 +190,7 @@ func (w *walk) findByBlob(ctx context.Context, h *action.Held, u *use) error {
 
 // errHiddenKey is the one answer about a key that only a ciphertext names:
 // absent, foreign or forbidden.
-func errHiddenKey() error {
+func errHiddenKey() *fault.Error {
 	return fault.New(authz.AccessDenied, "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.")
 }
 
@@ -247,6 +296,6 @@ func (w *walk) resources() []string {
 	return out
 }
 
-func (w *walk) keepsControl(rec *key.Record, policy *iam.Policy) bool {
-	return authz.KeepsControl(w.who.Principal, rec, policy)
+func (w *walk) keepsControl(ctx context.Context, rec *key.Record, policy *iam.Policy) bool {
+	return authz.KeepsControl(ctx, &w.asked, rec, policy)
 }

@@ -7,24 +7,36 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
 	"trent/internal/action"
+	"trent/internal/action/adminaction"
+	"trent/internal/action/iamaction"
+	"trent/internal/action/stsaction"
 	"trent/internal/api"
+	"trent/internal/api/adminapi"
+	"trent/internal/api/iamapi"
+	"trent/internal/api/stsapi"
 	"trent/internal/audit"
-	"trent/internal/fault"
+	"trent/internal/authz"
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/keyring"
+	"trent/internal/wire"
 )
 
 // A Request is what the door lets in.
 type Request struct {
 	ID        string // of this request, a UUID
 	Received  time.Time
-	Target    string // X-Amz-Target
-	Body      []byte // whole; the road keeps no part of it
-	Source    string // address of the peer
+	Target    string     // X-Amz-Target
+	Form      bool       // the body is a form: what is asked for stands in it, if there is no Target
+	Body      []byte     // whole; the road keeps no part of it
+	Source    string     // address of the peer, and its port
+	Address   netip.Addr // of the caller, as policies see it
+	Secure    bool       // it came by TLS
 	UserAgent string
 	Who       Authenticator
 	Refused   error  // why the door itself refuses it; then the road only writes it down
@@ -34,7 +46,8 @@ type Request struct {
 // Authenticator finds out who made a request. It is asked once, before anything
 // of the body is parsed.
 type Authenticator interface {
-	Authenticate(ctx context.Context, body []byte, now time.Time) (Identity, error)
+	// The service is the one that the request is for, as in a credential's scope.
+	Authenticate(ctx context.Context, service string, body []byte, now time.Time) (Identity, error)
 }
 
 // An Identity is what a verified signature proves.
@@ -48,30 +61,54 @@ type Identity struct {
 
 // An Answer is ready to leave: it has been written down.
 type Answer struct {
-	Status int
-	Body   []byte // holds secrets; it belongs to the receiver, who forgets it
+	Status      int
+	ContentType string
+	Body        []byte // holds secrets; it belongs to the receiver, who forgets it
 }
 
 // Keys is the keyring as the road uses it.
 type Keys interface {
 	action.Lists
+	authz.Grants
 	finder
 	opener
+	CheckGrantToken(token string) error
 	Commit(ctx context.Context, changes []keyring.Change, seen *keyring.Sighting) error
 	Replay(ctx context.Context, s keyring.Sighting) (replayed, first bool, err error)
 }
 
-// A Road leads to the keys of one ring. It may be walked by many goroutines.
-type Road struct {
+// Identities are users, roles and all that belongs to them, as the road uses them.
+type Identities interface {
+	View() identity.View
+	// Used notes that a request signed by an access key was authentic.
+	Used(accessKeyID, service, region string, now time.Time)
+	// Commit makes changes that were decided on a view durable, or none, together
+	// with an addition that may be nil.
+	Commit(ctx context.Context, v identity.View, changes []identity.Change, with identity.Addition) error
+}
+
+// A service is a table of actions, and the protocol that it speaks.
+type service struct {
+	*api.Service
+	codec  wire.Codec
 	table  map[string]*action.Entry
 	notYet map[string]string
-	keys   Keys
-	audit  audit.Sink
-	open   bool // answer although the audit record could not be written
-	log    *slog.Logger
-	now    func() time.Time
-	lines  sync.Pool // *lineBuffers
-	walks  sync.Pool // *walk, all zero
+}
+
+// A Road leads to the keys of one ring and to the identities of one directory. It
+// may be walked by many goroutines.
+type Road struct {
+	kms        *service
+	forms      map[string]*service // by version: the services of the query protocol
+	keys       Keys
+	identities Identities
+	first      string // account of the deployment
+	audit      audit.Sink
+	open       bool // answer although the audit record could not be written
+	log        *slog.Logger
+	now        func() time.Time
+	lines      sync.Pool // *lineBuffers
+	walks      sync.Pool // *walk, all zero
 }
 
 // lineBuffers are for making an audit record, which holds no secret.
@@ -79,8 +116,12 @@ type lineBuffers struct{ params, line []byte }
 
 // Options of a Road.
 type Options struct {
-	Keys  Keys
-	Audit audit.Sink
+	Keys       Keys
+	Identities Identities
+	// FirstAccount is the one whose principals may be allowed to operate the
+	// deployment; empty: nobody may.
+	FirstAccount string
+	Audit        audit.Sink
 	// FailOpen lets answers leave when the audit record cannot be written. The
 	// default is to refuse.
 	FailOpen bool
@@ -90,23 +131,35 @@ type Options struct {
 
 // New lays the road.
 func New(o Options) *Road {
-	return &Road{
-		table: action.Table(), notYet: action.NotYet(),
-		keys: o.Keys, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+	r := &Road{
+		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet()},
+		forms: make(map[string]*service),
+		keys:  o.Keys, identities: o.Identities, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 	}
+	for _, s := range []*service{
+		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet()},
+		{stsapi.STS(), wire.Query{Service: stsapi.STS()}, stsaction.Table(), stsaction.NotYet()},
+		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(), nil},
+	} {
+		r.forms[s.Version] = s
+	}
+	return r
 }
 
 // The largest body of a request, in bytes, by what its operation may carry.
 const (
 	maxBody          = 64 << 10
 	maxBodyTokens    = 128 << 10 // ten grant tokens of 8 KiB
-	maxBodyPolicy    = 256 << 10
+	maxBodyPolicy    = 256 << 10 // and every form: the policies in them grow when they are escaped
 	maxBodyRecipient = 512 << 10 // an attestation document of 256 KiB, in base64
 )
 
-// BodyLimit is how large the body of a request with this target may be. The
-// door asks it before it reads the body, and long before it hashes it.
-func (r *Road) BodyLimit(target string) int64 {
+// BodyLimit is how large the body of a request with this target, or of a form, may
+// be. The door asks it before it reads the body, and long before it hashes it.
+func (r *Road) BodyLimit(target string, form bool) int64 {
+	if target == "" && form {
+		return maxBodyPolicy
+	}
 	op, ok := api.Lookup(operation(target))
 	switch {
 	case !ok:
@@ -130,6 +183,3 @@ func operation(target string) string {
 	}
 	return target[len(targetPrefix):]
 }
-
-// UnknownOperation is the code for a target that is no operation's.
-const UnknownOperation fault.Code = "UnknownOperationException"

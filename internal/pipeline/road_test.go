@@ -307,6 +307,6 @@ func TestSEC_E13_FailingAuditFailsClosed(t *testing.T) {
 	if r.status != 500 || r.code != "KMSInternalException" || r.body["Plaintext"] != nil {
 		t.Errorf("answered %v", r)
 	}
-	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Audit: w.audit, FailOpen: true, Log: discard(), Now: w.clock})
+	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Identities: w.identities, Audit: w.audit, FailOpen: true, Log: discard(), Now: w.clock})
 	w.must(admin, "GenerateDataKey", `{"KeyId":"`+id+`","KeySpec":"AES_256"}`)
 }

@@ -10,9 +10,13 @@ import (
 
 	"trent/internal/action"
 	"trent/internal/api"
+	"trent/internal/api/query"
 	"trent/internal/audit"
 	"trent/internal/authz"
 	"trent/internal/fault"
+	"trent/internal/grant"
+	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/keyring"
 	"trent/internal/wire"
 )
@@ -23,14 +27,24 @@ type walk struct {
 	req *Request
 	now time.Time
 
-	entry *action.Entry // room 1
-	who   Identity      // room 2
-	in    api.Input     // room 3
-	held  []action.Held // rooms 4 to 7, one for each of the entry's uses
-	uses  []use         // and what else is known of each
-	call  action.Call   // room 8
-	out   api.Output
+	service   *service // room 1; nil: none that is known
+	codec     wire.Codec
+	operation string
+	entry     *action.Entry
 
+	who  Identity      // room 2
+	in   api.Input     // room 3
+	held []action.Held // rooms 4 to 7, one for each of the entry's uses
+	uses []use         // and what else is known of each
+	call action.Call   // room 8
+	out  api.Output
+
+	// What room 5 is asked, of one use after another.
+	asked      authz.Question
+	conditions authz.Conditions
+	own        ownKeys
+
+	view   identity.View     // of all identities, from room 4 to the commit
 	seen   *keyring.Sighting // to be remembered with the commit, or nil
 	dryRun bool
 
@@ -50,6 +64,10 @@ func (r *Road) Walk(ctx context.Context, req *Request) Answer {
 		w = new(walk)
 	}
 	w.Road, w.req, w.now = r, req, r.now()
+	w.codec = wire.JSON{}
+	if w.isForm() {
+		w.codec = wire.Query{}
+	}
 	a := w.answer(w.protected(ctx))
 	*w = walk{} // nothing of one request is left for the next
 	r.walks.Put(w)
@@ -76,11 +94,14 @@ func (w *walk) steps(ctx context.Context) error {
 		if err == nil {
 			err = w.commit(ctx) // 10: changes
 		}
-		if !errors.Is(err, keyring.ErrLostRace) {
+		if !errors.Is(err, keyring.ErrLostRace) && !errors.Is(err, identity.ErrLostRace) {
+			return err
+		}
+		if err := w.lookAgain(ctx); err != nil {
 			return err
 		}
 	}
-	return fault.New(api.DependencyTimeoutException, "The key was changed by many requests at once. Try again.")
+	return fault.New(api.DependencyTimeoutException, "What was to be changed was changed by many requests at once. Try again.")
 }
 
 // maxRaces is how often a request is walked again because another one changed
@@ -91,12 +112,15 @@ const maxRaces = 64
 // walked again.
 func (w *walk) decideAndDo(ctx context.Context) error {
 	w.held, w.uses = w.roomForHeld[:0], w.roomForUses[:0]
-	w.call, w.out = action.Call{}, nil
-	for i := range w.entry.Uses {
-		if err := w.find(ctx, &w.entry.Uses[i]); err != nil { // 4: which key
-			return err
+	w.out, w.view = nil, w.identities.View()
+	w.call = w.newCall()
+	missing := w.findAll(ctx) // 4: which key
+	w.call.Held = w.held
+	for i := range w.uses {
+		if i == missing.use { // said in its turn: what is decided before it comes first
+			return missing.err
 		}
-		if err := w.permit(i); err != nil { // 5: may they
+		if err := w.permit(ctx, i); err != nil { // 5: may they
 			return err
 		}
 	}
@@ -122,26 +146,55 @@ func (w *walk) protected(ctx context.Context) (err error) {
 	return w.steps(ctx)
 }
 
+// isForm reports whether what is asked for stands in the body. A target goes
+// before it: one request has one operation.
+func (w *walk) isForm() bool { return w.req.Form && w.req.Target == "" }
+
+// target finds the service and the operation. The request says which, and never
+// the signature: that has to fit it.
 func (w *walk) target() error {
-	name := operation(w.req.Target)
-	if w.entry = w.table[name]; w.entry != nil {
+	if w.isForm() {
+		if err := w.formTarget(); err != nil {
+			return err
+		}
+	} else {
+		w.service, w.operation = w.kms, operation(w.req.Target)
+	}
+	if w.entry = w.service.table[w.operation]; w.entry != nil {
 		return nil
 	}
-	if _, later := w.notYet[name]; later {
+	if _, later := w.service.notYet[w.operation]; later {
 		return nil // answered once we know who asks
 	}
-	return fault.New(UnknownOperation, "")
+	if w.isForm() {
+		return fault.New(api.UnknownOperationException, "There is no such operation in version "+w.service.Version+" of the API.")
+	}
+	return fault.New(api.UnknownOperationException, "")
+}
+
+// formTarget reads the operation of a form.
+func (w *walk) formTarget() error {
+	name, version, err := query.Operation(w.req.Body)
+	if err != nil {
+		return err
+	}
+	s, ok := w.forms[version]
+	if !ok {
+		return fault.New(query.NoSuchVersion, "The parameter Version names no version of an API that is served.")
+	}
+	w.service, w.codec, w.operation = s, s.codec, name
+	return nil
 }
 
 func (w *walk) authenticate(ctx context.Context) error {
-	who, err := w.req.Who.Authenticate(ctx, w.req.Body, w.now)
+	who, err := w.req.Who.Authenticate(ctx, w.service.Name, w.req.Body, w.now)
 	if err != nil {
 		return err
 	}
 	w.who = who
+	w.identities.Used(who.Principal.AccessKeyID, w.service.Name, who.Region, w.now)
 	if w.entry == nil {
-		name := operation(w.req.Target)
-		return fault.Newf(api.UnsupportedOperationException, "%s is not supported by this version of Trent: it %s.", name, w.notYet[name])
+		return fault.Newf(api.UnsupportedOperationException, "%s is not supported by this version of Trent: it %s.", w.operation, w.service.notYet[w.operation])
 	}
 	if !w.entry.Mutates {
 		return nil
@@ -157,7 +210,7 @@ func (w *walk) refuseReplay(ctx context.Context) error {
 	switch {
 	case err != nil:
 		return err
-	case replayed:
+	case replayed, !first && w.entry.Once:
 		return fault.New("InvalidSignatureException", "This signature has been used before. Requests that change something must be signed anew each time.")
 	case first:
 		w.seen = &s
@@ -165,9 +218,19 @@ func (w *walk) refuseReplay(ctx context.Context) error {
 	return nil
 }
 
+// lookAgain is refuseReplay after a lost race, in which the same request may have
+// been the one that won.
+func (w *walk) lookAgain(ctx context.Context) error {
+	if w.seen == nil {
+		return nil
+	}
+	w.seen = nil
+	return w.refuseReplay(ctx)
+}
+
 func (w *walk) decode() error {
 	w.in = w.entry.Op.New()
-	if err := wire.Decode(w.req.Body, w.in); err != nil {
+	if err := w.codec.Decode(w.req.Body, w.in); err != nil {
 		return err
 	}
 	if err := w.in.Validate(); err != nil {
@@ -182,29 +245,92 @@ func (w *walk) decode() error {
 	return nil
 }
 
-func (w *walk) permit(i int) error {
+func (w *walk) permit(ctx context.Context, i int) error {
+	if i == 0 {
+		if err := w.checkTokens(); err != nil {
+			return err
+		}
+	}
 	u := &w.uses[i]
-	switch {
-	case u.skipped || u.entry.Permit.Name == "":
+	if u.skipped || u.entry.Permit.Name == "" {
 		return nil
-	case u.entry.Kind != action.OnKey:
-		return authz.OnAccount(w.who.Principal, u.entry.Permit, u.resource)
 	}
-	p, err := authz.OnKey(w.who.Principal, u.entry.Permit, w.held[i].Record)
-	if err != nil && u.byBlob {
-		return errHiddenKey()
+	q, err := w.question(i)
+	if err != nil {
+		return err
 	}
-	u.permit = p
-	return err
+	switch u.entry.Kind {
+	case action.OnKey:
+		u.permit, err = authz.OnKey(ctx, q)
+		if fault.Is(err, authz.AccessDenied) && u.byBlob {
+			return errHiddenKey().Because(err)
+		}
+		return err
+	case action.OnGrant:
+		return authz.OnGrant(q, w.held[i].Grant)
+	}
+	if u.entry.Operator {
+		return authz.OnDeployment(q, w.first)
+	}
+	return authz.OnAccount(q, u.resource)
+}
+
+// checkTokens refuses grant tokens that were not made here. Good ones have nothing
+// to add: a decision sees every grant.
+func (w *walk) checkTokens() error {
+	holder, ok := w.in.(api.GrantTokenHolder)
+	if !ok {
+		return nil
+	}
+	for _, token := range holder.GrantTokenMembers() {
+		if err := w.keys.CheckGrantToken(token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// question puts together what room 5 is asked about one use.
+func (w *walk) question(i int) (*authz.Question, error) {
+	u, rec := &w.uses[i], w.held[i].Record
+	w.own = ownKeys{w, u.entry}
+	w.conditions = authz.Conditions{
+		Caller: w.who.Principal, Now: w.now, Source: w.req.Address, Secure: w.req.Secure, UserAgent: w.req.UserAgent, Region: w.who.Region,
+		Record: rec, Account: u.entry.CallerAccount, Own: &w.own,
+	}
+	w.asked = authz.Question{
+		Caller: w.who.Principal, Action: u.entry.Permit, Conditions: &w.conditions,
+		Record: rec, Grants: w.keys, Use: grant.Use{Operation: u.entry.Operation},
+	}
+	if u.entry.Context != nil {
+		w.asked.Use.Context = u.entry.Context(w.in)
+	}
+	var err error
+	if u.entry.Passes != nil {
+		w.asked.Child, err = u.entry.Passes(&w.call, rec, w.in)
+	}
+	return &w.asked, err
+}
+
+// ownKeys gives room 5 the condition keys that the action declares.
+type ownKeys struct {
+	walk  *walk
+	entry *action.Resource
+}
+
+// Value implements authz.Own.
+func (o *ownKeys) Value(k iam.Key) iam.Value { return o.entry.Value(o.walk.in, o.walk.held, k) }
+
+func (w *walk) newCall() action.Call {
+	return action.Call{
+		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
+		KeepsControl: w.keepsControl, Explain: w.explain,
+	}
 }
 
 // run does the work and notes what it wishes for. For a dry run all of it has
 // been checked by now, and nothing happens.
 func (w *walk) run(ctx context.Context) error {
-	w.call = action.Call{
-		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Held: w.held, Lists: w.keys,
-		KeepsControl: w.keepsControl,
-	}
 	out, err := w.entry.Run(ctx, &w.call, w.in)
 	if err != nil {
 		return err
@@ -219,29 +345,42 @@ func (w *walk) run(ctx context.Context) error {
 // commit makes the wishes durable. A request that changes state is remembered
 // even when there was nothing to change, so that it cannot act later.
 func (w *walk) commit(ctx context.Context) error {
-	if len(w.call.Changes) == 0 && w.seen == nil {
+	switch {
+	case len(w.call.IdentityChanges) > 0 && len(w.call.Changes) > 0:
+		return fault.New(fault.Internal, "").Because(errors.New("one request changes both keys and identities"))
+	case len(w.call.IdentityChanges) > 0:
+		return w.identities.Commit(ctx, w.view, w.call.IdentityChanges, w.addition())
+	case len(w.call.Changes) == 0 && w.seen == nil:
 		return nil
 	}
 	return w.keys.Commit(ctx, w.call.Changes, w.seen)
 }
 
+// addition is what is remembered along with changes of identities.
+func (w *walk) addition() identity.Addition {
+	if w.seen == nil {
+		return nil
+	}
+	return w.seen
+}
+
 // answer is rooms 9 and 10: encode, write down, and only then let go. An answer
 // that could not be written down does not leave.
 func (w *walk) answer(err error) Answer {
-	a := Answer{Status: 200}
+	a := Answer{Status: 200, ContentType: w.codec.ContentType()}
 	var f *fault.Error
 	if err == nil {
-		a.Body = wire.Encode(w.req.Room[:0], w.out)
+		a.Body = w.codec.Encode(w.req.Room[:0], w.entry.Op, w.out, w.req.ID)
 	} else {
 		f = fault.From(err)
-		a.Body, a.Status = wire.EncodeFault(w.req.Room[:0], f)
+		a.Body, a.Status = w.codec.EncodeFault(w.req.Room[:0], f, w.req.ID)
 		w.report(f)
 	}
 	if err := w.writeDown(f, a.Status); err != nil {
 		w.log.Error("the audit record could not be written", "request", w.req.ID, "error", err)
 		if !w.open {
 			clear(a.Body)
-			a.Body, a.Status = wire.EncodeFault(nil, fault.New(fault.Internal, ""))
+			a.Body, a.Status = w.codec.EncodeFault(nil, fault.New(fault.Internal, ""), w.req.ID)
 		}
 	}
 	return a
@@ -274,8 +413,11 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 	if w.entry != nil {
 		rec.Mutates = w.entry.Mutates
 	}
+	if w.service != nil && w.service != w.kms {
+		rec.Service = w.service.Name
+	}
 	if f != nil {
-		rec.ErrorCode, rec.ErrorText = string(f.Code), f.Message
+		rec.ErrorCode, rec.ErrorText = string(w.codec.Code(f.Code)), f.Message
 		if cause := f.Unwrap(); cause != nil {
 			rec.Reason = cause.Error()
 		}
@@ -290,8 +432,8 @@ func (w *walk) name() string {
 	if w.entry != nil {
 		return w.entry.Op.Name
 	}
-	if name := operation(w.req.Target); w.notYet[name] != "" {
-		return name
+	if w.service != nil && w.service.notYet[w.operation] != "" {
+		return w.operation
 	}
 	return ""
 }

@@ -15,6 +15,7 @@ import (
 	"trent/internal/api"
 	"trent/internal/fault"
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/keyring"
 	"trent/internal/pipeline"
 	"trent/internal/root"
@@ -26,13 +27,15 @@ import (
 // world is a road over a real store, with a clock that tests move and callers
 // that need no signature.
 type world struct {
-	t     testing.TB
-	dir   string
-	store *bolt.Store
-	root  root.Root
-	ring  *keyring.Ring
-	road  *pipeline.Road
-	audit *memorySink
+	t          testing.TB
+	dir        string
+	store      *bolt.Store
+	root       root.Root
+	sealer     *seal.Sealer
+	ring       *keyring.Ring
+	identities *identity.Directory
+	road       *pipeline.Road
+	audit      *memorySink
 
 	mu  sync.Mutex
 	now time.Time
@@ -70,16 +73,46 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.ring, err = keyring.New(st, sealer, keyring.Options{Partition: "aws", CacheKeys: 1 << 12}); err != nil {
+	w.sealer = sealer
+	if w.identities, err = identity.Open(context.Background(), st, sealer, "aws"); err != nil {
 		t.Fatal(err)
 	}
-	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	for _, id := range []string{account, foreign} {
+		if err := w.identities.CreateAccount(context.Background(), id, "", w.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.ring, err = keyring.New(st, sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12}); err != nil {
+		t.Fatal(err)
+	}
+	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Identities: w.identities, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
 	t.Cleanup(func() {
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return w
+}
+
+// newPopulated is a world with the users and roles of whom policies and grants
+// speak.
+func newPopulated(t testing.TB) *world {
+	w := newWorld(t)
+	w.populate()
+	return w
+}
+
+func (w *world) populate() {
+	for _, account := range []string{account, foreign} {
+		var all []identity.Change
+		for _, name := range []string{"admin", "nobody", "stranger", "app", "alice", "bob", "carol", "grantee", "middle", "retiring", "denied", "gone"} {
+			all = append(all, identity.Create(&identity.User{Account: account, ID: uniqueID("AIDA", account, name), Name: name, Path: "/"}))
+		}
+		all = append(all, identity.Create(&identity.Role{Account: account, ID: uniqueID("AROA", account, "batch"), Name: "batch", Path: "/", Trust: compiled(w.t, `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"sts:AssumeRole"}}`)}))
+		if err := w.identities.Commit(context.Background(), w.identities.View(), all, nil); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 func (w *world) clock() time.Time {
@@ -102,7 +135,7 @@ type caller struct {
 }
 
 // Authenticate implements pipeline.Authenticator.
-func (c caller) Authenticate(_ context.Context, _ []byte, now time.Time) (pipeline.Identity, error) {
+func (c caller) Authenticate(_ context.Context, _ string, _ []byte, now time.Time) (pipeline.Identity, error) {
 	if c.principal == nil {
 		return pipeline.Identity{}, fault.New("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
@@ -117,9 +150,12 @@ func (c caller) Authenticate(_ context.Context, _ []byte, now time.Time) (pipeli
 const account, foreign = "111122223333", "444455556666"
 
 func user(account, name string, policies ...string) caller {
-	p := &iam.Principal{Kind: iam.User, Partition: "aws", Account: account, ARN: "arn:aws:iam::" + account + ":user/" + name, UniqueID: "AIDA" + name}
+	p := &iam.Principal{
+		Kind: iam.User, Partition: "aws", Account: account, Name: name,
+		ARN: "arn:aws:iam::" + account + ":user/" + name, UniqueID: uniqueID("AIDA", account, name),
+	}
 	if name == "root" {
-		p.Kind, p.ARN = iam.RootUser, "arn:aws:iam::"+account+":root"
+		p.Kind, p.ARN, p.Name, p.UniqueID = iam.RootUser, "arn:aws:iam::"+account+":root", "", account
 	}
 	for _, text := range policies {
 		policy, err := iam.Parse(text)
@@ -129,6 +165,22 @@ func user(account, name string, policies ...string) caller {
 		p.Policies = append(p.Policies, policy)
 	}
 	return caller{principal: p, region: "us-east-1"}
+}
+
+// uniqueID is the unique id of a user or role of this name.
+func uniqueID(prefix, account, name string) string {
+	return prefix + account + strings.ToUpper(name)
+}
+
+// session is a session of a role.
+func session(account, role, name string, policies ...string) caller {
+	c := user(account, role, policies...)
+	p := c.principal
+	p.Kind, p.Name = iam.RoleSession, name
+	p.ARN = "arn:aws:sts::" + account + ":assumed-role/" + role + "/" + name
+	p.RoleARN, p.RoleID = "arn:aws:iam::"+account+":role/"+role, uniqueID("AROA", account, role)
+	p.UniqueID = p.RoleID + ":" + name
+	return c
 }
 
 func allow(actions string) string {

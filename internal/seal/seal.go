@@ -12,6 +12,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -45,6 +46,23 @@ type Sealer struct {
 	cluster ClusterID
 	keys    map[uint32]secret.Bytes
 	current uint32
+}
+
+// NewKey draws a key for Under.
+func NewKey() secret.Bytes {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return secret.New(b)
+}
+
+// ownKey is the id, in records, of the key of a part. Root keys count from 1.
+const ownKey = 0
+
+// Under makes the sealer of a part of the store that has a key of its own, such as
+// an account: whoever lets go of the key has let go of the part. The records of one
+// part do not open with another's key.
+func (s *Sealer) Under(key secret.Bytes) *Sealer {
+	return &Sealer{cluster: s.cluster, keys: map[uint32]secret.Bytes{ownKey: key}, current: ownKey}
 }
 
 // Cluster is the id of the store that the sealer belongs to.

@@ -103,35 +103,35 @@ func beginInit(f files) error {
 }
 
 // fill writes the first records: root keys, settings, the administrator.
-func fill(ctx context.Context, st store.Store, r root.Root, o config.Init, now time.Time) (identity.AccessKey, error) {
+func fill(ctx context.Context, st store.Store, r root.Root, o config.Init, now time.Time) (*identity.AccessKey, error) {
 	container, s, err := seal.Create(ctx, []root.Root{r})
 	if err != nil {
-		return identity.AccessKey{}, err
+		return nil, err
 	}
 	body, err := cbor.Marshal(settings{o.Partition, o.Account, now.UnixMilli()})
 	if err != nil {
-		return identity.AccessKey{}, fmt.Errorf("encode the settings: %w", err)
+		return nil, fmt.Errorf("encode the settings: %w", err)
 	}
 	sealed, err := s.Seal(settingsPath, append([]byte{settingsVersion}, body...))
 	if err != nil {
-		return identity.AccessKey{}, err
+		return nil, err
 	}
 	_, err = st.Commit(ctx, store.Batch{
 		If:  []store.Condition{{Path: rootKeysPath}, {Path: settingsPath}},
 		Put: []store.Put{{Path: rootKeysPath, Value: container}, {Path: settingsPath, Value: sealed}},
 	})
 	if err != nil {
-		return identity.AccessKey{}, fmt.Errorf("write the first records: %w", err)
+		return nil, fmt.Errorf("write the first records: %w", err)
 	}
 	d, err := identity.Open(ctx, st, s, o.Partition)
 	if err != nil {
-		return identity.AccessKey{}, err
+		return nil, err
 	}
-	return d.CreateUser(ctx, identity.User{Account: o.Account, Name: administrator, Policies: []string{identity.Administrator}}, now)
+	return d.Bootstrap(ctx, identity.Newcomer{Account: o.Account, Name: administrator, Attached: []string{identity.AdministratorARN(o.Partition)}}, now)
 }
 
 // credentialsText is in the form of the AWS SDKs' shared credentials file.
-func credentialsText(k identity.AccessKey) []byte {
+func credentialsText(k *identity.AccessKey) []byte {
 	return fmt.Appendf(nil, `# The first administrator of this Trent. Keep it as you keep the root of trust.
 [default]
 aws_access_key_id = %s

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type Server struct {
 
 	store store.Store
 	ring  *keyring.Ring
+	users *identity.Directory
 	audit *audit.File
 	door  *httpd.Server
 
@@ -90,11 +92,14 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
-	directory, err := identity.Open(ctx, s.store, sealer, set.Partition)
+	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
+		return err
+	}
+	proxies, err := proxiesFrom(s.config.TrustedProxies)
 	if err != nil {
 		return err
 	}
-	s.ring, err = keyring.New(s.store, sealer, keyring.Options{Partition: set.Partition, CacheKeys: s.config.CacheKeys})
+	s.ring, err = keyring.New(s.store, sealer, keyring.Options{Tenants: s.users, Partition: set.Partition, CacheKeys: s.config.CacheKeys})
 	if err != nil {
 		return err
 	}
@@ -105,16 +110,16 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
 		return err
 	}
-	road := pipeline.New(pipeline.Options{Keys: s.ring, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
+	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: s.users, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
 	s.door = httpd.New(httpd.Options{
 		Road:     road,
-		Verifier: sigv4.NewVerifier(directory, regionsFrom(s.config.Regions)),
+		Verifier: sigv4.NewVerifier(s.users, regionsFrom(s.config.Regions, set.Partition)),
 		Limits: httpd.Limits{
 			HeaderTimeout: s.config.HeaderTimeout, RequestTimeout: s.config.RequestTimeout, IdleTimeout: s.config.IdleTimeout,
 			Connections: s.config.MaxConnections, ConnectionsByAddr: s.config.MaxConnectionsPerAddress,
 			BodyBytes: maxBodies,
 		},
-		TLS: tlsConfig, Ready: s.ready, Log: s.log, Now: s.now,
+		TLS: tlsConfig, TrustedProxies: proxies, Ready: s.ready, Log: s.log, Now: s.now,
 	})
 	return nil
 }
@@ -149,8 +154,34 @@ func unsealStore(ctx context.Context, st store.Store, f files, r root.Root) (*se
 	return sealer, set, nil
 }
 
-func regionsFrom(names []string) sigv4.Regions {
-	var r sigv4.Regions
+// proxiesFrom reads networks, and addresses as networks of one.
+func proxiesFrom(names []string) (networks []netip.Prefix, err error) {
+	for _, n := range names {
+		p, err := netip.ParsePrefix(n)
+		if addr, err2 := netip.ParseAddr(n); err != nil && err2 == nil {
+			p, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trusted-proxies: %q is neither an address nor a network such as 10.0.0.0/8", n)
+		}
+		networks = append(networks, p.Masked())
+	}
+	return networks, nil
+}
+
+// homeRegion is where IAM is at home in a partition.
+func homeRegion(partition string) string {
+	switch partition {
+	case "aws-cn":
+		return "cn-north-1"
+	case "aws-us-gov":
+		return "us-gov-west-1"
+	}
+	return "us-east-1"
+}
+
+func regionsFrom(names []string, partition string) sigv4.Regions {
+	r := sigv4.Regions{Home: homeRegion(partition)}
 	for _, n := range names {
 		if n == "*" {
 			r.Any = true
@@ -214,7 +245,7 @@ func (s *Server) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.sweeping.Wait()
-		err = errors.Join(s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
 	})
 	return err
 }
@@ -234,6 +265,9 @@ func (s *Server) sweep() {
 		}
 		n, err := s.ring.Sweep(context.Background(), s.now())
 		if err != nil {
+			s.log.Error("sweep", "error", err)
+		}
+		if err := s.users.StoreUses(context.Background()); err != nil {
 			s.log.Error("sweep", "error", err)
 		}
 		if n > 0 {

@@ -139,7 +139,7 @@ func hmacSHA256(key []byte, text string) (sum []byte) {
 // plain is what an SDK sends, not signed yet.
 func plain() *sigv4.Request {
 	body := []byte(`{"KeyId":"alias/app","Plaintext":"aGVsbG8="}`)
-	return &sigv4.Request{
+	return &sigv4.Request{Service: "kms",
 		Method: "POST", Path: "/", Host: "kms.us-east-1.amazonaws.com", ContentLength: strconv.Itoa(len(body)), Body: body,
 		Header: map[string][]string{
 			"Content-Type":          {"application/x-amz-json-1.1"},
@@ -178,7 +178,7 @@ func read(t testing.TB, raw string) *sigv4.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &sigv4.Request{
+	return &sigv4.Request{Service: "kms",
 		Method: got.Method, Path: got.URL.EscapedPath(), RawQuery: got.URL.RawQuery, Host: got.Host,
 		ContentLength: strconv.Itoa(len(body)), Header: got.Header, Body: body,
 	}

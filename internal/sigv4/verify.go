@@ -1,5 +1,5 @@
 // Package sigv4 verifies AWS Signature Version 4 on the Authorization header,
-// as AWS KMS takes it: POST / with an empty query (AWS General Reference,
+// as AWS KMS, IAM and STS take it: POST / with an empty query (AWS General Reference,
 // "Signature Version 4 signing process"). It is pure: it is handed the request,
 // the clock and something that knows access keys.
 //
@@ -35,7 +35,7 @@ const (
 )
 
 const (
-	service    = "kms"
+	regional   = "kms" // the service that is called in a Region
 	terminator = "aws4_request"
 	stampForm  = "20060102T150405Z"
 
@@ -46,6 +46,7 @@ const (
 // A Request is what the verifier needs of an HTTP request. Host is the literal
 // Host header; Header has canonical names, as net/http leaves them.
 type Request struct {
+	Service       string // that the request is for: kms, iam, sts
 	Method        string
 	Path          string
 	RawQuery      string
@@ -92,6 +93,7 @@ type Verifier struct {
 type Regions struct {
 	Any   bool
 	Names []string
+	Home  string // of the partition; IAM and STS, which have no Region, are signed for it
 }
 
 // Has reports whether region is accepted.
@@ -123,7 +125,7 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err != nil {
 		return Verified{}, err
 	}
-	if err := v.checkScope(auth); err != nil {
+	if err := v.checkScope(r.Service, auth); err != nil {
 		return Verified{}, err
 	}
 	if err := checkSignedHeaders(r, auth); err != nil {
@@ -184,14 +186,19 @@ func checkDate(r *Request, a authorization, now time.Time) (time.Time, error) {
 	return signed, nil
 }
 
-func (v *Verifier) checkScope(a authorization) error {
+// accepts reports whether a request for the service may be signed for the region.
+func (v *Verifier) accepts(service, region string) bool {
+	return v.regions.Has(region) || service != regional && region != "" && region == v.regions.Home
+}
+
+func (v *Verifier) checkScope(service string, a authorization) error {
 	switch {
 	case a.terminator != terminator:
 		return fault.New(InvalidSignature, "Credential should be scoped with a valid terminator: 'aws4_request'.")
-	case !v.regions.Has(a.region):
+	case !v.accepts(service, a.region):
 		return fault.New(InvalidSignature, "Credential should be scoped to a valid region.")
 	case a.service != service:
-		return fault.New(InvalidSignature, "Credential should be scoped to correct service: 'kms'.")
+		return fault.New(InvalidSignature, "Credential should be scoped to correct service: '"+service+"'.")
 	}
 	return nil
 }

@@ -563,3 +563,37 @@ func TestHostIsLiteral(t *testing.T) {
 		}
 	}
 }
+
+// TestSEC_A11: a signature is good for the service that the request is for. What
+// has no Region may be signed for the home Region too.
+func TestSEC_A11_ServiceOfTheScope(t *testing.T) {
+	v := sigv4.NewVerifier(directory{knownID: credential(knownSecret, 1)}, sigv4.Regions{Names: []string{"eu-west-1"}, Home: "us-east-1"})
+	for _, c := range []struct{ signed, wanted, region, text string }{
+		{"kms", "kms", "eu-west-1", ""},
+		{"iam", "iam", "eu-west-1", ""},
+		{"iam", "iam", "us-east-1", ""},
+		{"sts", "sts", "us-east-1", ""},
+		{"kms", "kms", "us-east-1", "Credential should be scoped to a valid region."},
+		{"iam", "iam", "us-west-1", "Credential should be scoped to a valid region."},
+		{"iam", "kms", "eu-west-1", "Credential should be scoped to correct service: 'kms'."},
+		{"kms", "iam", "eu-west-1", "Credential should be scoped to correct service: 'iam'."},
+		{"iam", "sts", "eu-west-1", "Credential should be scoped to correct service: 'sts'."},
+		{"sts", "", "eu-west-1", "Credential should be scoped to correct service: ''."},
+	} {
+		r, s := plain(), newSigner()
+		s.service, s.region = c.signed, c.region
+		s.sign(r)
+		r.Service = c.wanted
+		if c.text == "" {
+			mustVerify(t, v, r)
+		} else {
+			mustRefuse(t, v, r, noon, sigv4.InvalidSignature, c.text)
+		}
+	}
+	none := sigv4.NewVerifier(directory{knownID: credential(knownSecret, 1)}, sigv4.Regions{Names: []string{"eu-west-1"}})
+	r, s := plain(), newSigner()
+	s.service, s.region = "iam", ""
+	s.sign(r)
+	r.Service = "iam"
+	mustRefuse(t, none, r, noon, sigv4.InvalidSignature, "Credential should be scoped to a valid region.")
+}

@@ -13,6 +13,8 @@ import (
 	"trent/internal/wire"
 )
 
+var awsJSON wire.JSON
+
 // The envelope of every kind of refusal, to the byte (contract, 5.2).
 func TestErrorEnvelope(t *testing.T) {
 	for _, c := range []struct {
@@ -44,7 +46,7 @@ func TestErrorEnvelope(t *testing.T) {
 		{wire.Unavailable, "m", `{"__type":"ServiceUnavailableException","message":"m"}`, 503},
 		{api.NotFoundException, "\xff\x00", `{"__type":"NotFoundException","message":"` + "\ufffd" + `\u0000"}`, 400},
 	} {
-		body, status := wire.EncodeFault([]byte("before "), fault.New(c.code, c.message))
+		body, status := awsJSON.EncodeFault([]byte("before "), fault.New(c.code, c.message), "")
 		if string(body) != "before "+c.body || status != c.status {
 			t.Errorf("got %d %s, want %d %s", status, body, c.status, c.body)
 		}
@@ -55,7 +57,7 @@ func TestErrorEnvelope(t *testing.T) {
 func TestSEC_G02_CauseStaysInside(t *testing.T) {
 	f := fault.From(json.Unmarshal([]byte(`{"CANARY`), new(any)))
 	for _, f := range []*fault.Error{f, f.Because(f), fault.New(api.NotFoundException, "").Because(f)} {
-		if body, _ := wire.EncodeFault(nil, f); strings.Contains(string(body), "JSON") || strings.Contains(string(body), "essage") {
+		if body, _ := awsJSON.EncodeFault(nil, f, ""); strings.Contains(string(body), "JSON") || strings.Contains(string(body), "essage") {
 			t.Errorf("%s", body)
 		}
 	}
@@ -87,7 +89,7 @@ func TestDecode(t *testing.T) {
 		{`{"X":[` + strings.Repeat("1,", 5000) + `1]}`, api.SerializationException, ""},
 	} {
 		in := new(api.DescribeKeyInput)
-		err := wire.Decode([]byte(c.body), in)
+		err := awsJSON.Decode([]byte(c.body), in)
 		if c.code == "" && (err != nil || in.KeyId != c.key) || c.code != "" && !fault.Is(err, c.code) {
 			t.Errorf("%.60q: %v, KeyId %q", c.body, err, in.KeyId)
 		}
@@ -98,7 +100,7 @@ func TestDecode(t *testing.T) {
 func TestSEC_G07_DecodeKeepsNoPartOfTheBody(t *testing.T) {
 	body := []byte(`{"KeyId":"key","Plaintext":"aGVsbG8=","EncryptionContext":{"name":"value"},"GrantTokens":["token"]}`)
 	in := new(api.EncryptInput)
-	if err := wire.Decode(body, in); err != nil {
+	if err := awsJSON.Decode(body, in); err != nil {
 		t.Fatal(err)
 	}
 	clear(body)
@@ -108,10 +110,10 @@ func TestSEC_G07_DecodeKeepsNoPartOfTheBody(t *testing.T) {
 }
 
 func TestEncode(t *testing.T) {
-	if got := wire.Encode([]byte("x"), nil); string(got) != "x" {
+	if got := awsJSON.Encode([]byte("x"), nil, nil, ""); string(got) != "x" {
 		t.Errorf("an action without output answers %q", got[1:])
 	}
-	if got := wire.Encode([]byte("x"), &api.GenerateRandomOutput{Plaintext: secret.New([]byte("hello"))}); string(got) != `x{"Plaintext":"aGVsbG8="}` {
+	if got := awsJSON.Encode([]byte("x"), nil, &api.GenerateRandomOutput{Plaintext: secret.New([]byte("hello"))}, ""); string(got) != `x{"Plaintext":"aGVsbG8="}` {
 		t.Errorf("%q", got)
 	}
 }
@@ -125,7 +127,7 @@ func FuzzEncodeFault(f *testing.F) {
 		if denied {
 			code, name = api.AccessDeniedException, "Message"
 		}
-		body, _ := wire.EncodeFault(nil, fault.New(code, message))
+		body, _ := awsJSON.EncodeFault(nil, fault.New(code, message), "")
 		var back map[string]string
 		if err := json.Unmarshal(body, &back); err != nil || !utf8.Valid(body) {
 			t.Fatalf("%v: %q", err, body)
@@ -141,7 +143,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"KeyId":"a","EncryptionContext":{"b":"c"}}`))
 	f.Add([]byte(`{"Plaintext":"!!"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		err := wire.Decode(body, new(api.EncryptInput))
+		err := awsJSON.Decode(body, new(api.EncryptInput))
 		if err == nil && len(body) > 0 && !json.Valid(body) {
 			t.Fatalf("accepted: %q", body)
 		}
@@ -155,7 +157,7 @@ func BenchmarkEncodeFault(b *testing.B) {
 	fl, buf := fault.New(api.NotFoundException, "Key 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab' does not exist"), make([]byte, 0, 512)
 	b.ReportAllocs()
 	for b.Loop() {
-		wire.EncodeFault(buf[:0], fl)
+		awsJSON.EncodeFault(buf[:0], fl, "")
 	}
 }
 
@@ -163,7 +165,7 @@ func BenchmarkDecode(b *testing.B) {
 	body := []byte(`{"KeyId":"1234abcd-12ab-34cd-56ef-1234567890ab","Plaintext":"aGVsbG8gd29ybGQ=","EncryptionContext":{"tenant":"42"}}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := wire.Decode(body, new(api.EncryptInput)); err != nil {
+		if err := awsJSON.Decode(body, new(api.EncryptInput)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net"
@@ -29,6 +30,8 @@ type Request struct {
 	Method  string
 	Path    string
 	Target  string // the operation; with a dot in it, the whole X-Amz-Target
+	Form    bool   // the body is a form: of IAM, if Service is not set, and with no Target
+	Type    string // Content-Type, signed
 	Body    []byte
 	Region  string
 	Service string
@@ -47,8 +50,10 @@ func (r Request) Bytes(host string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", r.Target)
+	req.Header.Set("Content-Type", r.Type)
+	if r.Target != "" {
+		req.Header.Set("X-Amz-Target", r.Target)
+	}
 	if r.SecretAccessKey != "" {
 		sum := sha256.Sum256(r.Body)
 		cred := aws.Credentials{AccessKeyID: r.AccessKeyID, SecretAccessKey: r.SecretAccessKey}
@@ -90,7 +95,16 @@ func (r Request) whole() Request {
 	if r.Path == "" {
 		r.Path = "/"
 	}
-	if !strings.Contains(r.Target, ".") {
+	if r.Form && r.Service == "" {
+		r.Service = "iam"
+	}
+	if r.Type == "" {
+		r.Type = "application/x-amz-json-1.1"
+		if r.Form {
+			r.Type = "application/x-www-form-urlencoded; charset=utf-8"
+		}
+	}
+	if !strings.Contains(r.Target, ".") && !r.Form {
 		r.Target = "TrentService." + r.Target
 	}
 	if r.Region == "" {
@@ -113,14 +127,32 @@ type Answer struct {
 }
 
 // Code is the name of the error in the answer, or nothing.
-func (a Answer) Code() string { return a.member("__type") }
+func (a Answer) Code() string {
+	if e, ok := a.xml(); ok {
+		return e.Code
+	}
+	return a.member("__type")
+}
 
 // Message is the text of the error in the answer, or nothing.
 func (a Answer) Message() string {
+	if e, ok := a.xml(); ok {
+		return e.Message
+	}
 	if m := a.member("message"); m != "" {
 		return m
 	}
 	return a.member("Message")
+}
+
+// xmlError is a refusal in the query protocol.
+type xmlError struct {
+	Code    string `xml:"Error>Code"`
+	Message string `xml:"Error>Message"`
+}
+
+func (a Answer) xml() (e xmlError, ok bool) {
+	return e, a.Header.Get("Content-Type") == "text/xml" && xml.Unmarshal(a.Body, &e) == nil
 }
 
 func (a Answer) member(name string) string {

@@ -6,7 +6,7 @@ func required(s *shape, t *member) bool { return slices.Contains(s.Required, t.N
 
 func (e *emitter) decoding() {
 	for _, op := range e.Operations {
-		e.p("\n// UnmarshalJSONFrom implements Input.")
+		e.p("\n// UnmarshalJSONFrom implements JSONInput.")
 		e.p("func (in *%sInput) UnmarshalJSONFrom(d *jsontext.Decoder) error {", op.Name)
 		e.p("r := reader{d: d}")
 		e.p("if r.document() {\nin.read(&r)\n}")
@@ -29,24 +29,24 @@ func (e *emitter) readFunc(s *shape) {
 }
 
 func (e *emitter) readMember(i int, t *member) {
-	s, field := e.shapeOf(t), "in."+t.Name
+	s, field := e.shapeOf(t), "in."+t.goName()
 	switch {
 	case s.Type == "structure":
 		e.p("if r.begin('{', aStructure) {")
-		e.p("%s = new(%s)\n%s.read(r)\nin.got.mark(%d, true)\n}", field, e.typeName(s), field, i)
+		e.p("%s = new(%s)\n%s.read(r)\nin.got.Mark(%d, true)\n}", field, e.typeName(s), field, i)
 	case s.Type == "list" && e.byName[s.Item].Type == "structure":
 		item := e.typeName(e.byName[s.Item])
 		e.p("if r.begin('[', aList) {\n%s = []%s{}", field, item)
 		e.p("for r.more() {\nvar item %s", item)
 		e.p("if r.begin('{', aStructure) {\nitem.read(r)\n} else {\nr.insist(false, aStructure)\n}")
-		e.p("%s = append(%s, item)\n}\nin.got.mark(%d, true)\n}", field, field, i)
+		e.p("%s = append(%s, item)\n}\nin.got.Mark(%d, true)\n}", field, field, i)
 	default:
-		e.p("in.got.mark(%d, %s)", i, e.readCall(t))
+		e.p("in.got.Mark(%d, %s)", i, e.readCall(t))
 	}
 }
 
 func (e *emitter) readCall(t *member) string {
-	s, field := e.shapeOf(t), "&in."+t.Name
+	s, field := e.shapeOf(t), "&in."+t.goName()
 	switch s.Type {
 	case "string":
 		switch {

@@ -41,7 +41,7 @@ func (e *emitter) appendJSON(s *shape) {
 	}
 	e.p("dst = append(dst, '{')")
 	for _, t := range s.Members {
-		field := "out." + t.Name
+		field := "out." + t.goName()
 		if !t.always {
 			e.p("if %s {", e.present(t, field))
 		}
@@ -51,7 +51,7 @@ func (e *emitter) appendJSON(s *shape) {
 			e.p("}")
 		}
 	}
-	e.p("return endObject(dst)\n}")
+	e.p("return jsonout.EndObject(dst)\n}")
 }
 
 // present is the condition of a member being there.
@@ -83,11 +83,11 @@ func (e *emitter) appendCall(t *member, field string) string {
 		return field + ".AppendJSON(dst)"
 	case "list":
 		if e.byName[s.Item].Type == "structure" {
-			return "append" + s.Name + "(dst, " + field + ")"
+			return "append" + upperFirst(s.Name) + "(dst, " + field + ")"
 		}
-		return "appendStrings(dst, " + field + ")"
+		return "jsonout.Strings(dst, " + field + ")"
 	case "map":
-		return "appendStringMap(dst, " + field + ")"
+		return "jsonout.StringMap(dst, " + field + ")"
 	}
 	kind := map[string]string{
 		"string": "String", "blob": "Blob", "integer": "Integer", "long": "Integer",
@@ -96,14 +96,14 @@ func (e *emitter) appendCall(t *member, field string) string {
 	if e.secret(t) {
 		kind = "Secret" + kind
 	}
-	return "append" + kind + "(dst, " + field + ")"
+	return "jsonout." + kind + "(dst, " + field + ")"
 }
 
 func (e *emitter) appendList(s *shape) {
-	e.p("\nfunc append%s(dst []byte, list []%s) []byte {", s.Name, e.typeName(e.byName[s.Item]))
+	e.p("\nfunc append%s(dst []byte, list []%s) []byte {", upperFirst(s.Name), e.typeName(e.byName[s.Item]))
 	e.p("dst = append(dst, '[')")
 	e.p("for i := range list {\ndst = append(list[i].AppendJSON(dst), ',')\n}")
-	e.p("return endList(dst)\n}")
+	e.p("return jsonout.EndList(dst)\n}")
 }
 
 func (e *emitter) appendMember(s *shape) {
@@ -113,7 +113,7 @@ func (e *emitter) appendMember(s *shape) {
 	e.p("switch member {")
 	for _, t := range s.Members {
 		if !e.hides(t) {
-			e.p("case %q:\nreturn %s, true", t.Name, e.appendCall(t, "in."+t.Name))
+			e.p("case %q:\nreturn %s, true", t.Name, e.appendCall(t, "in."+t.goName()))
 		}
 	}
 	e.p("}\nreturn dst, false\n}")

@@ -52,7 +52,7 @@ func TestOverlayHasToFit(t *testing.T) {
 		"unknown section": `{"nonsense":[]}`,
 	} {
 		dir := copyOfHome(t)
-		if err := os.WriteFile(filepath.Join(dir, overlayFile), []byte(overlay), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, services[0].overlay()), []byte(overlay), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := generate(dir); err == nil {
@@ -63,12 +63,14 @@ func TestOverlayHasToFit(t *testing.T) {
 
 // The model is facts only: no prose comes with it.
 func TestModelHasNoProse(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(apiHome, modelFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(text), "<p>") || strings.Contains(string(text), "documentation") {
-		t.Error("the model holds prose")
+	for _, s := range services {
+		text, err := os.ReadFile(filepath.Join(apiHome, s.model()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "<p>") || strings.Contains(string(text), "documentation") {
+			t.Errorf("the model of %s holds prose", s.name)
+		}
 	}
 }
 
@@ -83,10 +85,10 @@ func TestTrimKeepsOrderAndDropsProse(t *testing.T) {
 	if err := os.WriteFile(from, []byte(description), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if trim(from, "", to) == nil {
+	if trim(from, "", to, nil) == nil {
 		t.Error("a model without a source was accepted")
 	}
-	if err := trim(from, "test", to); err != nil {
+	if err := trim(from, "test", to, nil); err != nil {
 		t.Fatal(err)
 	}
 	got, _ := os.ReadFile(to)
@@ -95,6 +97,35 @@ func TestTrimKeepsOrderAndDropsProse(t *testing.T) {
 		"shapes": [{"name": "E", "type": "structure", "status": 500},
 			{"name": "ZRequest", "type": "structure", "required": ["B"], "members": [{"name": "B", "shape": "S"}, {"name": "A", "shape": "S"}]},
 			{"name": "S", "type": "string", "min": 0, "max": 9, "pattern": "[a]+"}]}`
+	if compactJSON(t, got) != compactJSON(t, []byte(want)) {
+		t.Errorf("trimmed to %s", got)
+	}
+}
+
+// A model of the query protocol keeps what is chosen, and how its errors look.
+func TestTrimKeepsChosenOperations(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from.json"), filepath.Join(dir, "to.json")
+	const description = `{"metadata":{"protocol":"query","apiVersion":"2010-05-08","xmlNamespace":"https://x/"},
+		"operations":{"A":{"input":{"shape":"AIn"},"errors":[{"shape":"E"}]},"B":{"input":{"shape":"BIn"}}},
+		"shapes":{"AIn":{"type":"structure","members":{"L":{"shape":"List"}}},"BIn":{"type":"structure","members":{"x":{"shape":"Other"}}},
+			"List":{"type":"list","member":{"shape":"S"}},"S":{"type":"string"},"Other":{"type":"string"},
+			"E":{"type":"structure","members":{},"exception":true,"error":{"code":"Short","httpStatusCode":409}}}}`
+	if err := os.WriteFile(from, []byte(description), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := trim(from, "test", to, []string{"A", "C"}); err == nil {
+		t.Error("an operation that is not there was kept")
+	}
+	if err := trim(from, "test", to, []string{"A"}); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := os.ReadFile(to)
+	const want = `{"source": "test", "version": "2010-05-08", "namespace": "https://x/",
+		"operations": [{"name": "A", "input": "AIn", "errors": ["E"]}],
+		"shapes": [{"name": "AIn", "type": "structure", "members": [{"name": "L", "shape": "List"}]},
+			{"name": "List", "type": "list", "item": "S"}, {"name": "S", "type": "string"},
+			{"name": "E", "type": "structure", "status": 409, "code": "Short"}]}`
 	if compactJSON(t, got) != compactJSON(t, []byte(want)) {
 		t.Errorf("trimmed to %s", got)
 	}
@@ -111,7 +142,7 @@ func compactJSON(t *testing.T, text []byte) string {
 }
 
 func TestNames(t *testing.T) {
-	m, err := load(apiHome)
+	m, err := load(apiHome, services[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,14 +10,30 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-const (
-	modelFile   = "model/kms.json"
-	overlayFile = "model/overlay.json"
-)
+// A service is an API to make a vocabulary of.
+type service struct {
+	name string // of the model and of the overlay over it
+	pkg  string // the package that the vocabulary is
+	dir  string // of that package, within that of package api
+}
 
-// model is the trimmed description of the service.
+var services = []service{
+	{name: "kms", pkg: "api", dir: "."},
+	{name: "iam", pkg: "iamapi", dir: "iamapi"},
+	{name: "sts", pkg: "stsapi", dir: "stsapi"},
+	{name: "admin", pkg: "adminapi", dir: "adminapi"},
+}
+
+func (s service) model() string { return "model/" + s.name + ".json" }
+
+func (s service) overlay() string { return "model/" + s.name + "-overlay.json" }
+
+// model is the trimmed description of a service. Version and Namespace are of
+// those that speak the query protocol.
 type model struct {
 	Source     string      `json:"source"`
+	Version    string      `json:"version,omitempty"`
+	Namespace  string      `json:"namespace,omitempty"`
 	Operations []operation `json:"operations"`
 	Shapes     []*shape    `json:"shapes"`
 
@@ -48,6 +64,7 @@ type shape struct {
 	Value     string    `json:"value,omitempty"`
 	Sensitive bool      `json:"sensitive,omitzero"`
 	Status    int       `json:"status,omitzero"` // of an exception
+	Code      string    `json:"code,omitempty"`  // of an exception, where it is not its name
 
 	goPattern string
 	printed   []string // the enum as messages show it
@@ -64,7 +81,8 @@ type member struct {
 
 // overlay corrects and completes the description. Every entry says why.
 type overlay struct {
-	Patterns []struct {
+	Operations []string // that the model is trimmed to; none: all
+	Patterns   []struct {
 		Shape, Pattern, Go, Reason string
 	}
 	Printed []struct {
@@ -79,21 +97,24 @@ type overlay struct {
 	}
 }
 
-// load reads the model and lays the overlay over it.
-func load(dir string) (*model, error) {
+// load reads the model of a service and lays the overlay over it.
+func load(dir string, s service) (*model, error) {
 	m, o := new(model), new(overlay)
-	if err := read(filepath.Join(dir, modelFile), m); err != nil {
+	if err := read(filepath.Join(dir, s.model()), m); err != nil {
 		return nil, err
 	}
-	if err := read(filepath.Join(dir, overlayFile), o); err != nil {
+	if err := read(filepath.Join(dir, s.overlay()), o); err != nil {
 		return nil, err
 	}
 	m.index()
 	if err := m.lay(o); err != nil {
-		return nil, fmt.Errorf("%s: %w", overlayFile, err)
+		return nil, fmt.Errorf("%s: %w", s.overlay(), err)
 	}
 	return m, nil
 }
+
+// query reports whether the service speaks the query protocol, and not JSON.
+func (m *model) query() bool { return m.Namespace != "" }
 
 func read(file string, to any) error {
 	text, err := os.ReadFile(file)
@@ -183,13 +204,32 @@ func (m *model) lay(o *overlay) error {
 
 func (m *model) mark(members []string, reason string, set func(*member)) error {
 	for _, name := range members {
-		t := m.member(name)
-		if t == nil || reason == "" {
+		found := m.named(name)
+		if len(found) == 0 || reason == "" {
 			return fmt.Errorf("%s: no such member, or no reason", name)
 		}
-		set(t)
+		for _, t := range found {
+			set(t)
+		}
 	}
 	return nil
+}
+
+// named finds Shape.Member, or with * for the shape all members of the name.
+func (m *model) named(name string) []*member {
+	var found []*member
+	if all, ok := strings.CutPrefix(name, "*."); ok {
+		for _, s := range m.Shapes {
+			if t := m.member(s.Name + "." + all); t != nil {
+				found = append(found, t)
+			}
+		}
+		return found
+	}
+	if t := m.member(name); t != nil {
+		found = append(found, t)
+	}
+	return found
 }
 
 // member finds Shape.Member.

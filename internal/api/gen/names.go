@@ -20,10 +20,22 @@ func (m *model) typeName(s *shape) string {
 	if m.members[s.Name] {
 		return s.Name
 	}
+	name := upperFirst(s.Name)
 	for _, suffix := range []string{"Type", "Spec"} {
-		if short, ok := strings.CutSuffix(s.Name, suffix); ok && (m.members[short] || m.members[short+"s"]) {
+		if short, ok := strings.CutSuffix(name, suffix); ok && (m.members[short] || m.members[short+"s"]) {
 			return short
 		}
+	}
+	return name
+}
+
+// goName is the name of a member's field.
+func (t *member) goName() string { return upperFirst(t.Name) }
+
+// codeName is the name of an error's constant.
+func (s *shape) codeName() string {
+	if s.Code != "" {
+		return s.Code
 	}
 	return s.Name
 }
@@ -59,6 +71,10 @@ func word(part string) string {
 		return part
 	}
 	return part[:1] + strings.ToLower(part[1:])
+}
+
+func upperFirst(s string) string {
+	return string(unicode.ToUpper(rune(s[0]))) + s[1:]
 }
 
 func lowerFirst(s string) string {

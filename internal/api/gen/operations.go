@@ -9,6 +9,7 @@ import (
 func (e *emitter) membersName(s *shape) string { return lowerFirst(e.typeName(s)) + "Members" }
 
 func (e *emitter) operations() {
+	e.serviceVar()
 	e.table()
 	e.lookup()
 	for _, s := range e.Shapes {
@@ -26,22 +27,22 @@ func (e *emitter) isOutput(s *shape) bool {
 }
 
 func (e *emitter) table() {
-	e.p("\nvar operations = []*Operation{")
+	e.p("\nvar operations = []*%s{", e.api("Operation"))
 	for _, op := range e.Operations {
 		e.p("{")
 		e.p("Name: %q,", op.Name)
-		e.p("Errors: []fault.Code{%s},", strings.Join(op.Errors, ", "))
+		e.p("Errors: []fault.Code{%s},", strings.Join(e.codes(op), ", "))
 		e.p("Members: %s,", e.membersName(e.byName[op.Input]))
-		e.p("Output: %s,", e.outputKind(op))
+		e.p("Output: %s,", e.api(e.outputKind(op)))
 		if op.Output != "" {
 			e.p("OutputMembers: %s,", e.membersName(e.byName[op.Output]))
 		}
 		for _, name := range []string{"DryRun", "GrantTokens", "Recipient", "Policy"} {
-			if e.member(op.Input+"."+name) != nil {
+			if e.member(op.Input+"."+name) != nil && !e.query() {
 				e.p("%s: true,", name)
 			}
 		}
-		e.p("New: func() Input { return new(%sInput) },", op.Name)
+		e.p("New: func() %s { return new(%sInput) },", e.api("Input"), op.Name)
 		e.p("},")
 	}
 	e.p("}")
@@ -58,9 +59,35 @@ func (e *emitter) outputKind(op operation) string {
 	}
 }
 
+func (e *emitter) codes(op operation) []string {
+	var list []string
+	for _, name := range op.Errors {
+		list = append(list, e.byName[name].codeName())
+	}
+	return list
+}
+
+// serviceVar describes a service of the query protocol; that of KMS is by hand.
+func (e *emitter) serviceVar() {
+	if !e.query() {
+		return
+	}
+	name := strings.TrimSuffix(e.pkg, "api")
+	if len(name) == len("iam") { // an acronym
+		name = strings.ToUpper(name)
+	}
+	name = upperFirst(name)
+	e.p("\n// %s is the service.", name)
+	e.p("func %s() *api.Service { return &service }", name)
+	e.p("\nvar service = api.Service{")
+	e.p("Name: %q, Version: %q, Namespace: %q, Global: true, Lookup: Lookup, Status: modelled,\n}", strings.ToLower(name), e.Version, e.Namespace)
+	e.p("\n// Operations lists all operations in the order of the model.")
+	e.p("func Operations() []*api.Operation { return slices.Clone(operations) }")
+}
+
 func (e *emitter) lookup() {
 	e.p("\n// Lookup finds an operation by its name.")
-	e.p("func Lookup(name string) (*Operation, bool) {\nswitch name {")
+	e.p("func Lookup(name string) (*%s, bool) {\nswitch name {", e.api("Operation"))
 	for i, op := range e.Operations {
 		e.p("case %q:\nreturn operations[%d], true", op.Name, i)
 	}
@@ -68,9 +95,9 @@ func (e *emitter) lookup() {
 }
 
 func (e *emitter) memberTable(s *shape) {
-	e.p("\nvar %s = []Member{", e.membersName(s))
+	e.p("\nvar %s = []%s{", e.membersName(s), e.api("Member"))
 	for _, t := range s.Members {
-		facts := []string{"Name: \"" + t.Name + "\"", "Kind: " + kind(e.shapeOf(t))}
+		facts := []string{"Name: \"" + t.Name + "\"", "Kind: " + e.api(kind(e.shapeOf(t)))}
 		if required(s, t) {
 			facts = append(facts, "Required: true")
 		}

@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// maxRanges is how many ranges of characters are compared one by one. A class
+// such as all letters of Unicode has hundreds.
+const maxRanges = 32
+
 // matcher makes the function that matches the whole of a value with the
 // pattern of its shape. Nearly all patterns are one repeated character class,
 // for which a loop does; the others become regular expressions.
@@ -15,22 +19,22 @@ func (e *emitter) matcher(s *shape) {
 	switch {
 	case !ok && s.Sensitive:
 		panic("no matcher for a secret of shape " + s.Name)
-	case !ok:
+	case !ok || len(ranges) > maxRanges:
 		whole := `\A(?:` + goSyntax(s.goPattern) + `)\z`
 		regexp.MustCompile(whole) // fail now, not on the first request
-		e.p("\nvar pattern%s = sync.OnceValue(func() *regexp.Regexp {", s.Name)
+		e.p("\nvar pattern%s = sync.OnceValue(func() *regexp.Regexp {", upperFirst(s.Name))
 		e.p("return regexp.MustCompile(%s)\n})", quoted(whole))
-		e.p("\nfunc match%s(s string) bool { return pattern%s().MatchString(s) }", s.Name, s.Name)
+		e.p("\nfunc match%s(s string) bool { return pattern%s().MatchString(s) }", upperFirst(s.Name), upperFirst(s.Name))
 	case ranges[len(ranges)-1] < 0x80:
 		typ := "string"
 		if s.Sensitive {
 			typ = "[]byte"
 		}
-		e.p("\nfunc match%s(s %s) bool {", s.Name, typ)
+		e.p("\nfunc match%s(s %s) bool {", upperFirst(s.Name), typ)
 		e.p("for i := range len(s) {\nswitch c := s[i]; {\ncase %s:\ndefault:\nreturn false\n}\n}", inRanges(ranges))
 		e.p("return len(s) >= %d\n}", least)
 	default:
-		e.p("\nfunc match%s(s string) bool {", s.Name)
+		e.p("\nfunc match%s(s string) bool {", upperFirst(s.Name))
 		e.p("for _, c := range s {\nswitch {\ncase %s:\ndefault:\nreturn false\n}\n}", inRanges(ranges))
 		e.p("return len(s) >= %d\n}", least)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,6 +16,11 @@ import (
 // description is what the trimmed model keeps of botocore's form: facts, no
 // prose. JSON objects whose order matters are read as lists of pairs.
 type description struct {
+	Metadata struct {
+		Protocol     string `json:"protocol"`
+		APIVersion   string `json:"apiVersion"`
+		XMLNamespace string `json:"xmlNamespace"`
+	} `json:"metadata"`
 	Operations ordered[describedOperation] `json:"operations"`
 	Shapes     ordered[describedShape]     `json:"shapes"`
 }
@@ -39,6 +45,10 @@ type describedShape struct {
 	Sensitive bool               `json:"sensitive"`
 	Exception bool               `json:"exception"`
 	Fault     bool               `json:"fault"`
+	Error     struct {
+		Code   string `json:"code"`
+		Status int    `json:"httpStatusCode"`
+	} `json:"error"`
 }
 
 type reference struct {
@@ -71,8 +81,9 @@ func (o *ordered[T]) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return err
 }
 
-// trim writes the trimmed copy of the description in file from to file to.
-func trim(from, source, to string) error {
+// trim writes the trimmed copy of the description in file from to file to, with
+// the operations in only, or all.
+func trim(from, source, to string, only []string) error {
 	if source == "" {
 		return errors.New("-trim needs -source")
 	}
@@ -84,7 +95,13 @@ func trim(from, source, to string) error {
 	if err := json.Unmarshal(text, &d); err != nil {
 		return err
 	}
-	out, err := d.trimmed(source).lines()
+	m := d.trimmed(source)
+	if len(only) > 0 {
+		if err := m.keep(only); err != nil {
+			return err
+		}
+	}
+	out, err := m.lines()
 	if err != nil {
 		return err
 	}
@@ -95,7 +112,11 @@ func trim(from, source, to string) error {
 // which form a difference between two releases is easy to read.
 func (m *model) lines() ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "{\n\"source\": %q,\n\"operations\": [", m.Source)
+	fmt.Fprintf(&b, "{\n\"source\": %q,\n", m.Source)
+	if m.query() {
+		fmt.Fprintf(&b, "\"version\": %q,\n\"namespace\": %q,\n", m.Version, m.Namespace)
+	}
+	b.WriteString("\"operations\": [")
 	err := printItems(&b, m.Operations)
 	b.WriteString("],\n\"shapes\": [")
 	err = errors.Join(err, printItems(&b, m.Shapes))
@@ -133,6 +154,9 @@ func readMaybeZipped(file string) ([]byte, error) {
 
 func (d *description) trimmed(source string) *model {
 	m := &model{Source: source}
+	if d.Metadata.Protocol == "query" {
+		m.Version, m.Namespace = d.Metadata.APIVersion, d.Metadata.XMLNamespace
+	}
 	for _, o := range d.Operations {
 		m.Operations = append(m.Operations, operation{
 			Name: o.name, Input: o.value.Input.Shape, Output: o.value.Output.Shape, Errors: names(o.value.Errors),
@@ -154,6 +178,9 @@ func (s *describedShape) trimmed(name string) *shape {
 		if s.Fault {
 			t.Status = 500
 		}
+		if s.Error.Code != "" {
+			t.Code, t.Status = s.Error.Code, s.Error.Status
+		}
 		return t
 	}
 	t.Required = s.Required
@@ -161,6 +188,28 @@ func (s *describedShape) trimmed(name string) *shape {
 		t.Members = append(t.Members, &member{Name: m.name, Shape: m.value.Shape})
 	}
 	return t
+}
+
+// keep drops all operations but some, and the shapes that only others need.
+func (m *model) keep(only []string) error {
+	m.index()
+	needed := make(map[*shape]bool)
+	var kept []operation
+	for _, op := range m.Operations {
+		if !slices.Contains(only, op.Name) {
+			continue
+		}
+		kept = append(kept, op)
+		for _, name := range append([]string{op.Input, op.Output}, op.Errors...) {
+			m.reach(name, needed)
+		}
+	}
+	if len(kept) != len(only) {
+		return fmt.Errorf("of %d operations the description has %d", len(only), len(kept))
+	}
+	m.Operations = kept
+	m.Shapes = slices.DeleteFunc(m.Shapes, func(s *shape) bool { return !needed[s] })
+	return nil
 }
 
 func names(refs []reference) []string {

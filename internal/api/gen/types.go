@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 func (e *emitter) enums() {
 	for _, s := range e.model.enums() {
@@ -28,20 +32,18 @@ func (e *emitter) valuesName(s *shape) string { return lowerFirst(e.typeName(s))
 func (e *emitter) errors() {
 	e.p("\n// The codes of the errors that the model lists.")
 	e.p("const (")
+	byStatus := map[int][]string{}
 	for _, s := range e.exceptions() {
-		e.p("%s fault.Code = %q", s.Name, s.Name)
+		e.p("%s fault.Code = %q", s.codeName(), s.codeName())
+		byStatus[s.Status] = append(byStatus[s.Status], s.codeName())
 	}
 	e.p(")")
-	var faults []string
-	for _, s := range e.exceptions() {
-		if s.Status == 500 {
-			faults = append(faults, s.Name)
-		}
+	e.p("\n// modelled is the HTTP status of an error that the model lists, or zero.")
+	e.p("func modelled(c fault.Code) int {\nswitch c {")
+	for _, status := range slices.Sorted(maps.Keys(byStatus)) {
+		e.p("case %s:\nreturn %d", strings.Join(byStatus[status], ",\n"), status)
 	}
-	e.p("\n// isServerFault reports whether the model blames the service.")
-	e.p("func isServerFault(c fault.Code) bool {")
-	e.p("switch c {\ncase %s:\nreturn true\n}", strings.Join(faults, ", "))
-	e.p("return false\n}")
+	e.p("}\nreturn 0\n}")
 }
 
 func (e *emitter) types() {
@@ -60,15 +62,15 @@ func (e *emitter) structure(s *shape) {
 	e.p("\n// %s %s", name, e.purpose(s))
 	e.p("type %s struct {", name)
 	for _, t := range s.Members {
-		e.p("%s %s%s", t.Name, e.goType(t), e.remark(s, t))
+		e.p("%s %s%s", t.goName(), e.goType(t), e.remark(s, t))
 	}
 	if e.decoded[s] {
-		e.p("\ngot presence")
+		e.p("\ngot %s", e.api("Presence"))
 	}
 	e.p("}")
 	if e.decoded[s] {
 		e.p("\n// Has reports whether the member was present when this was decoded.")
-		e.p("func (in *%s) Has(member string) bool { return in.got.named(%s, member) }", name, e.membersName(s))
+		e.p("func (in *%s) Has(member string) bool { return in.got.Named(%s, member) }", name, e.membersName(s))
 	}
 }
 

@@ -7,11 +7,19 @@ import (
 	"strings"
 )
 
+// verdict is the code of a request that breaks a rule of the model.
+func (e *emitter) verdict() string {
+	if e.query() {
+		return "query.ValidationError"
+	}
+	return "ValidationException"
+}
+
 func (e *emitter) validation() {
 	for _, op := range e.Operations {
 		e.p("\n// Validate implements Input.")
 		e.p("func (in *%sInput) Validate() error {", op.Name)
-		e.p("var v violations\nin.check(&v, nil)\nreturn v.fault()\n}")
+		e.p("var v check.Violations\nin.check(&v, nil)\nreturn v.Fault(%s)\n}", e.verdict())
 	}
 	for _, s := range e.structures(e.decoded) {
 		e.checkStructure(s)
@@ -42,10 +50,10 @@ func (e *emitter) constrained(s *shape) bool {
 }
 
 func (e *emitter) checkStructure(s *shape) {
-	e.p("\nfunc (in *%s) check(v *violations, up *path) {", e.typeName(s))
+	e.p("\nfunc (in *%s) check(v *check.Violations, up *check.Path) {", e.typeName(s))
 	for i, t := range s.Members {
-		at := fmt.Sprintf("path{up, %q, 0}", lowerFirst(t.Name))
-		present := fmt.Sprintf("in.got.has(%d)", i)
+		at := fmt.Sprintf("check.At(up, %q)", lowerFirst(t.Name))
+		present := fmt.Sprintf("in.got.Has(%d)", i)
 		check := e.constrained(e.shapeOf(t))
 		switch {
 		case required(s, t) && check:
@@ -61,20 +69,20 @@ func (e *emitter) checkStructure(s *shape) {
 
 func (e *emitter) missing(t *member, at string) string {
 	if e.secret(t) {
-		return "v.hidden(" + at + ", mustNotBeNull)"
+		return "v.Hidden(" + at + ", check.MustNotBeNull)"
 	}
-	return "v.null(" + at + ")"
+	return "v.Null(" + at + ")"
 }
 
 func (e *emitter) checkCall(t *member, at string) string {
-	s, field := e.shapeOf(t), "in."+t.Name
+	s, field := e.shapeOf(t), "in."+t.goName()
 	if s.Type == "structure" {
 		return fmt.Sprintf("at := %s\n%s.check(v, &at)", at, field)
 	}
 	if e.secret(t) {
 		field += ".Expose()"
 	}
-	return fmt.Sprintf("check%s(v, %s, %s)", s.Name, at, field)
+	return fmt.Sprintf("check%s(v, %s, %s)", upperFirst(s.Name), at, field)
 }
 
 // checkShape makes the function that checks values of one shape.
@@ -83,27 +91,27 @@ func (e *emitter) checkShape(s *shape) {
 	case s.Type == "list":
 		e.checkList(s)
 	case len(s.Enum) > 0:
-		e.p("\nfunc check%s(v *violations, at path, value %s) {", s.Name, e.typeName(s))
+		e.p("\nfunc check%s(v *check.Violations, at check.Path, value %s) {", upperFirst(s.Name), e.typeName(s))
 		e.p("if !slices.Contains(%s[:], value) {", e.valuesName(s))
-		e.p("v.value(at, string(value), mustBeOneOf+%q)\n}\n}", printedSet(s))
+		e.p("v.Value(at, string(value), check.MustBeOneOf+%q)\n}\n}", printedSet(s))
 	case s.Type == "string":
-		typ, report := "string", "v.value(at, value, "
+		typ, report := "string", "v.Value(at, value, "
 		if s.Sensitive {
-			typ, report = "[]byte", "v.hidden(at, "
+			typ, report = "[]byte", "v.Hidden(at, "
 		}
-		e.p("\nfunc check%s(v *violations, at path, value %s) {", s.Name, typ)
-		e.bounds(s, "units(value)", "length", report)
+		e.p("\nfunc check%s(v *check.Violations, at check.Path, value %s) {", upperFirst(s.Name), typ)
+		e.bounds(s, "check.Units(value)", "length", report)
 		if s.Pattern != "" {
-			e.p("if !match%s(value) {\n%smustMatch+%s)\n}", s.Name, report, quoted(s.Pattern))
+			e.p("if !match%s(value) {\n%scheck.MustMatch+%s)\n}", upperFirst(s.Name), report, quoted(s.Pattern))
 		}
 		e.p("}")
 	case s.Type == "blob":
-		e.p("\nfunc check%s(v *violations, at path, value []byte) {", s.Name)
-		e.bounds(s, "len(value)", "length", "v.hidden(at, ")
+		e.p("\nfunc check%s(v *check.Violations, at check.Path, value []byte) {", upperFirst(s.Name))
+		e.bounds(s, "len(value)", "length", "v.Hidden(at, ")
 		e.p("}")
 	case s.Type == "integer" || s.Type == "long":
-		e.p("\nfunc check%s(v *violations, at path, value %s) {", s.Name, e.elementType(s))
-		e.bounds(s, "value", "value", "v.value(at, strconv.FormatInt(int64(value), 10), ")
+		e.p("\nfunc check%s(v *check.Violations, at check.Path, value %s) {", upperFirst(s.Name), e.elementType(s))
+		e.bounds(s, "value", "value", "v.Value(at, strconv.FormatInt(int64(value), 10), ")
 		e.p("}")
 	default:
 		panic("no checks for shape " + s.Name)
@@ -118,28 +126,26 @@ func (e *emitter) bounds(s *shape, measure, what, report string) {
 	}
 	e.p("n := %s", measure)
 	if low {
-		e.p("if n < %d {\n%s%sAtLeast+\"%d\")\n}", *s.Min, report, what, *s.Min)
+		e.p("if n < %d {\n%scheck.%sAtLeast+\"%d\")\n}", *s.Min, report, upperFirst(what), *s.Min)
 	}
 	if s.Max != nil {
-		e.p("if n > %d {\n%s%sAtMost+\"%d\")\n}", *s.Max, report, what, *s.Max)
+		e.p("if n > %d {\n%scheck.%sAtMost+\"%d\")\n}", *s.Max, report, upperFirst(what), *s.Max)
 	}
 }
 
 func (e *emitter) checkList(s *shape) {
 	item := e.byName[s.Item]
-	e.p("\nfunc check%s(v *violations, at path, list []%s) {", s.Name, e.elementType(item))
+	e.p("\nfunc check%s(v *check.Violations, at check.Path, list []%s) {", upperFirst(s.Name), e.elementType(item))
 	if item.Type == "structure" {
-		if s.Max != nil {
-			panic("no text for the length of list " + s.Name)
-		}
-		e.p("for i := range list {\nitem := path{&at, \"\", i + 1}\nlist[i].check(v, &item)\n}\n}")
+		e.bounds(s, "len(list)", "length", "v.Hidden(at, ")
+		e.p("for i := range list {\nitem := check.Item(&at, i+1)\nlist[i].check(v, &item)\n}\n}")
 		return
 	}
-	e.bounds(s, "len(list)", "length", "v.value(at, listed(list), ")
+	e.bounds(s, "len(list)", "length", "v.Value(at, check.Listed(list), ")
 	if e.constrained(item) {
 		e.p("for _, value := range list {")
 		e.p("if %s {", e.badItem(item))
-		e.p("v.value(at, listed(list), itemsMustBeGood+%s)\nbreak\n}\n}", quoted(itemRules(item)))
+		e.p("v.Value(at, check.Listed(list), check.ItemsMustBeGood+%s)\nbreak\n}\n}", quoted(itemRules(item)))
 	}
 	e.p("}")
 }
@@ -149,9 +155,9 @@ func (e *emitter) badItem(item *shape) string {
 	if len(item.Enum) > 0 {
 		return "!slices.Contains(" + e.valuesName(item) + "[:], value)"
 	}
-	rules := []string{fmt.Sprintf("units(value) < %d", *item.Min), fmt.Sprintf("units(value) > %d", *item.Max)}
+	rules := []string{fmt.Sprintf("check.Units(value) < %d", *item.Min), fmt.Sprintf("check.Units(value) > %d", *item.Max)}
 	if item.Pattern != "" {
-		rules = append(rules, "!match"+item.Name+"(value)")
+		rules = append(rules, "!match"+upperFirst(item.Name)+"(value)")
 	}
 	return strings.Join(rules, " || ")
 }
