@@ -44,6 +44,7 @@ func (q *Question) ask(resource string, keyPolicy *iam.Policy) (v views) {
 		o := q.Caller.Boundary.EvaluateIdentity(req)
 		v.boundary = bound{true, o.Deny, o.Allow}
 	}
+	v.session.set = q.Caller.SessionPolicies != nil
 	for _, p := range q.Caller.SessionPolicies {
 		o := p.EvaluateIdentity(req)
 		v.session = bound{true, v.session.deny || o.Deny, v.session.allow || o.Allow}

@@ -98,6 +98,19 @@ func (c *Case) Request() *iam.Request {
 	return &iam.Request{Principal: c.Principal.IAM(), Action: iam.NewAction(c.Action), Resource: c.Resource, Context: values}
 }
 
+// Assumed is the value of every condition key that a case can be about, absent ones
+// too.
+func (c *Case) Assumed() map[iam.Key]iam.Value {
+	all := make(map[iam.Key]iam.Value, len(contextKeys))
+	for _, k := range contextKeys {
+		all[iam.Key{Name: k.name, Sub: k.sub}] = iam.Value{}
+	}
+	for _, v := range c.Context {
+		all[iam.Key{Name: v.Name, Sub: v.Sub}] = v.iam()
+	}
+	return all
+}
+
 // context is an iam.Context that has everything beforehand.
 type context map[iam.Key]iam.Value
 
