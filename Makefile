@@ -78,6 +78,7 @@ interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the 
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/iam_cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/terraform.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/authorization.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
 	$(GO) test ./interop/go
 
