@@ -33,7 +33,7 @@ func (d doc) text() string {
 func eachPolicy(t *testing.T, law func(t *testing.T, r *rand.Rand, d doc, request *iam.Request, kind iam.PolicyKind)) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 1))
-	for range 3_000 {
+	for range 1_500 {
 		c := iamtest.Generate(r)
 		var texts []string
 		var kinds []iam.PolicyKind

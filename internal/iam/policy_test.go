@@ -98,6 +98,30 @@ func TestSEC_B02_MissingElements(t *testing.T) {
 	}
 }
 
+// The Not forms are the opposite of what they list, and of nothing else.
+func TestSEC_B02_NotForms(t *testing.T) {
+	for _, c := range []struct {
+		members string
+		want    bool
+	}{
+		{`"NotAction":"kms:Encrypt","Resource":"*"`, true}, {`"NotAction":"kms:Decrypt","Resource":"*"`, false}, {`"NotAction":["s3:*","kms:De*"],"Resource":"*"`, false},
+		{`"NotAction":["s3:*","kms:En*"],"Resource":"*"`, true}, {`"NotAction":"*","Resource":"*"`, false}, {`"NotAction":"kms:Encrypt"`, false}, {`"NotAction":"kms:Encrypt","Resource":[]`, false},
+		{`"Action":"*","NotResource":"` + keyARN + `"`, false}, {`"Action":"*","NotResource":"` + keyARN + `x"`, true}, {`"Action":"*","NotResource":["x","arn:aws:kms:*"]`, false}, {`"Action":"*","NotResource":"*"`, false},
+		{`"NotResource":"x"`, false}, {`"Action":[],"NotResource":"x"`, false}, {`"NotAction":"x:y","NotResource":"x"`, true}, {`"NotAction":"kms:*","NotResource":"x"`, false},
+	} {
+		for effect, want := range map[string]iam.Outcome{"Allow": {Allow: c.want}, "Deny": {Deny: c.want}} {
+			identity := mustParse(t, policy(`"Effect":"`+effect+`",`+c.members))
+			key := mustParse(t, policy(`"Effect":"`+effect+`","Principal":"*",`+c.members))
+			if got := identity.EvaluateIdentity(ask(alice, "kms:Decrypt", keyARN)); got != want {
+				t.Errorf("%s %s: %+v", effect, c.members, got)
+			}
+			if got := key.EvaluateResource(ask(alice, "kms:Decrypt", keyARN)); got != want {
+				t.Errorf("%s %s in a key policy: %+v", effect, c.members, got)
+			}
+		}
+	}
+}
+
 // The Principal element in an identity policy allows nothing; a deny is heeded
 // all the same.
 func TestIdentityPolicyWithPrincipal(t *testing.T) {
