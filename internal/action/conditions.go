@@ -3,7 +3,6 @@ package action
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"trent/internal/api"
 	"trent/internal/arn"
@@ -122,7 +121,7 @@ func tagValue(tags []api.Tag, name string) iam.Value {
 func pair(pairs map[string]string, sub string) iam.Value {
 	var values []string
 	for name, value := range pairs {
-		if strings.EqualFold(name, sub) {
+		if iam.Fold(name) == sub {
 			values = append(values, value)
 		}
 	}

@@ -52,7 +52,8 @@ func TestSEC_B04_VariablesAreLiterals(t *testing.T) {
 		}
 	}
 	// A version that is not there is the older one.
-	if p := mustParse(t, `{"Statement":{"Effect":"Allow","Action":"*","Resource":"${aws:username}"}}`); p.NeedsContext() {
+	old := mustParse(t, `{"Statement":{"Effect":"Allow","Action":"*","Resource":"`+aliasPrefix+`${aws:username}"}}`)
+	if old.EvaluateIdentity(&iam.Request{Principal: alice, Action: iam.NewAction("kms:CreateAlias"), Resource: aliasPrefix + "alice", Context: context}).Allow {
 		t.Error("a document without Version has variables")
 	}
 }

@@ -63,14 +63,6 @@ func (p *Policy) NamesPrincipals() bool {
 	return slices.ContainsFunc(p.Statements, func(s Statement) bool { return s.principal.present })
 }
 
-// NeedsContext reports whether an answer may depend on the request's Context:
-// whether a statement has a Condition or a policy variable.
-func (p *Policy) NeedsContext() bool {
-	return slices.ContainsFunc(p.Statements, func(s Statement) bool {
-		return len(s.conditions) > 0 || slices.ContainsFunc(s.resource.list, func(r pattern) bool { return r.variables != nil })
-	})
-}
-
 // What a document is refused with. Texts name the statement and the element,
 // and quote nothing of the document.
 var (
@@ -83,10 +75,6 @@ var (
 	// ErrOverlyPermissive: a key policy has ForAllValues on a key with one value,
 	// which is true where the key is absent.
 	ErrOverlyPermissive error = malformation("OverlyPermissiveCondition")
-
-	// ErrUnsupported: the document is legal, and whoever would store it cannot
-	// give it a Context yet. Parse never returns it; see NeedsContext.
-	ErrUnsupported = errors.New("iam: policy element not supported")
 )
 
 // A malformation is an ErrMalformed with a text of its own.

@@ -261,19 +261,3 @@ func TestIsRoot(t *testing.T) {
 		}
 	}
 }
-
-// Where no Context is to be had, a policy that would ask for one must not be
-// stored.
-func TestNeedsContext(t *testing.T) {
-	for members, want := range map[string]bool{
-		`"Action":"kms:*","Resource":"*"`: false, `"NotAction":"kms:*","NotResource":"*"`: false, `"Action":"kms:*","Resource":"*","Condition":{}`: false, `"Action":"kms:*","Resource":"arn:aws:kms:::alias/${*}"`: false,
-		`"Action":"kms:*","Resource":"*","Condition":{"Null":{"aws:username":true}}`: true, `"Action":"kms:*","Resource":["*","arn:aws:kms:::alias/${aws:username}"]`: true,
-		`"Action":"kms:*","NotResource":"arn:aws:kms:::alias/${aws:username, 'x'}"`: true,
-	} {
-		for _, list := range []string{policy(`"Effect":"Deny",` + members), `{"Version":"2012-10-17","Statement":[{"Effect":"Allow"},{"Effect":"Deny",` + members + `}]}`} {
-			if got := mustParse(t, list).NeedsContext(); got != want {
-				t.Errorf("%s: %v", list, got)
-			}
-		}
-	}
-}
