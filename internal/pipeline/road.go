@@ -43,8 +43,8 @@ type Request struct {
 	Room      []byte // where the answer may be put, if it has room
 }
 
-// Authenticator finds out who made a request. It is asked once, before anything
-// of the body is parsed.
+// Authenticator finds out who made a request. It is asked before anything of the body
+// is parsed, and again when the request is walked again after a lost race.
 type Authenticator interface {
 	// The service is the one that the request is for, as in a credential's scope.
 	Authenticate(ctx context.Context, service string, body []byte, now time.Time) (Identity, error)

@@ -44,7 +44,7 @@ type walk struct {
 	conditions authz.Conditions
 	own        ownKeys
 
-	view   identity.View     // of all identities, from room 4 to the commit
+	view   identity.View     // of all identities, from room 2 to the commit; never newer than who
 	seen   *keyring.Sighting // to be remembered with the commit, or nil
 	dryRun bool
 
@@ -83,6 +83,7 @@ func (w *walk) steps(ctx context.Context) error {
 	if err := w.target(); err != nil { // 1: the operation
 		return err
 	}
+	w.view = w.identities.View()                // first, so that a change of who asks is a lost race
 	if err := w.authenticate(ctx); err != nil { // 2: who
 		return err
 	}
@@ -112,7 +113,7 @@ const maxRaces = 64
 // walked again.
 func (w *walk) decideAndDo(ctx context.Context) error {
 	w.held, w.uses = w.roomForHeld[:0], w.roomForUses[:0]
-	w.out, w.view = nil, w.identities.View()
+	w.out = nil
 	w.call = w.newCall()
 	missing := w.findAll(ctx) // 4: which key
 	w.call.Held = w.held
@@ -218,14 +219,11 @@ func (w *walk) refuseReplay(ctx context.Context) error {
 	return nil
 }
 
-// lookAgain is refuseReplay after a lost race, in which the same request may have
-// been the one that won.
+// lookAgain is room 2 after a lost race. What was changed may be the rights of who
+// asks, or the access key; and the same request may have been the one that won.
 func (w *walk) lookAgain(ctx context.Context) error {
-	if w.seen == nil {
-		return nil
-	}
-	w.seen = nil
-	return w.refuseReplay(ctx)
+	w.view, w.seen = w.identities.View(), nil
+	return w.authenticate(ctx)
 }
 
 func (w *walk) decode() error {
