@@ -34,9 +34,11 @@ func (s Sighting) path() string {
 	return "seen/" + minute(s.Expires) + "/" + base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
-// Add puts the sighting into a batch. It is not sealed: who can write to the
-// store could as well delete it.
+// Add puts the sighting into a batch, on condition that it is the first: of the same
+// request twice at once, one loses a race and looks again. It is not sealed: who can
+// write to the store could as well delete it.
 func (s Sighting) Add(b *store.Batch) {
+	b.If = append(b.If, store.Condition{Path: s.path()})
 	v := binary.BigEndian.AppendUint64([]byte{recordVersion}, uint64(s.At.UnixMilli()))
 	b.Put = append(b.Put, store.Put{Path: s.path(), Value: v})
 }
