@@ -2,6 +2,7 @@ package authz
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,13 +186,25 @@ func (c *Conditions) ofKey(k iam.Key) (iam.Value, bool) {
 	return iam.Value{}, false
 }
 
+// tagged is the value of a tag. Where the names of several differ in case alone it is
+// all their values, of which a single-valued operator takes none: who may set one of
+// them must not speak for the other.
 func tagged(k iam.Key, r *key.Record) iam.Value {
-	for _, t := range r.Tags {
-		if iam.Fold(t.Key) == k.Sub {
-			return iam.Text(t.Value)
+	named := func(t key.Tag) bool { return iam.Fold(t.Key) == k.Sub }
+	first := slices.IndexFunc(r.Tags, named)
+	if first < 0 {
+		return iam.Value{}
+	}
+	if !slices.ContainsFunc(r.Tags[first+1:], named) {
+		return iam.Text(r.Tags[first].Value)
+	}
+	var values []string
+	for _, t := range r.Tags[first:] {
+		if named(t) {
+			values = append(values, t.Value)
 		}
 	}
-	return iam.Value{}
+	return iam.Texts(values)
 }
 
 // text is a value that is absent where there is nothing to say.

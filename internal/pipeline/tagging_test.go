@@ -26,3 +26,24 @@ func TestSEC_B10_TagsOfNewKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestSEC_B03: names of tags have no case in a policy, and do on a key. What is said of
+// a tag holds whichever of two such tags was there first.
+func TestSEC_B03_TagsInTwoCases(t *testing.T) {
+	denied := user(account, "alice", allow("kms:*"), `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"kms:Encrypt","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/Quarantine":"true"}}}}`)
+	allowed := user(account, "bob", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:Encrypt","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/quarantine":"false"}}}}`)
+	for _, tags := range [][]string{{`"quarantine","TagValue":"false"`, `"Quarantine","TagValue":"true"`}, {`"Quarantine","TagValue":"true"`, `"quarantine","TagValue":"false"`}} {
+		w := newPopulated(t)
+		id, _ := w.newKey(admin)
+		for _, tag := range tags {
+			w.must(admin, "TagResource", `{"KeyId":"`+id+`","Tags":[{"TagKey":`+tag+`}]}`)
+		}
+		for _, c := range []caller{denied, allowed} {
+			if r := w.call(c, "Encrypt", encryptBody(id, `{}`)); r.code != "AccessDeniedException" {
+				t.Errorf("%v, %s: %d %s", tags, userARN(c), r.status, r.code)
+			}
+		}
+		w.must(admin, "UntagResource", `{"KeyId":"`+id+`","TagKeys":["Quarantine"]}`)
+		w.must(allowed, "Encrypt", encryptBody(id, `{}`))
+	}
+}
