@@ -133,17 +133,20 @@ func (w *walk) decideAndDo(ctx context.Context) error {
 	return w.run(ctx) // 8: do
 }
 
-// protected is steps with a net under it. A panic is an incident of ours: it is
-// logged with its stack, without any value of the request, and answered as an
-// internal error.
+// protected is steps with a net under it.
 func (w *walk) protected(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			w.log.Error("panic on the road", "request", w.req.ID, "operation", w.name(), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			err = fault.New(fault.Internal, "").Because(errors.New("panic"))
-		}
-	}()
+	defer w.caught(&err)
 	return w.steps(ctx)
+}
+
+// caught makes an error of a panic, which is an incident of ours: it is logged with
+// its stack, without any value of the request, and answered as an internal
+// error. It must be deferred itself.
+func (w *walk) caught(err *error) {
+	if p := recover(); p != nil {
+		w.log.Error("panic on the road", "request", w.req.ID, "operation", w.name(), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		*err = fault.New(fault.Internal, "").Because(errors.New("panic"))
+	}
 }
 
 // isForm reports whether what is asked for stands in the body. A target goes
@@ -324,7 +327,7 @@ func (o *ownKeys) Value(k iam.Key) iam.Value { return o.entry.Value(o.walk.in, o
 func (w *walk) newCall() action.Call {
 	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		KeepsControl: w.keepsControl, Explain: w.explain,
+		Decisions: w,
 	}
 }
 
@@ -370,8 +373,9 @@ func (w *walk) answer(err error) Answer {
 	a := Answer{Status: 200, ContentType: w.codec.ContentType()}
 	var f *fault.Error
 	if err == nil {
-		a.Body = w.codec.Encode(w.req.Room[:0], w.entry.Op, w.out, w.req.ID)
-	} else {
+		a.Body, err = w.encode()
+	}
+	if err != nil {
 		f = fault.From(err)
 		a.Body, a.Status = w.codec.EncodeFault(w.req.Room[:0], f, w.req.ID)
 		w.report(f)
@@ -384,6 +388,12 @@ func (w *walk) answer(err error) Answer {
 		}
 	}
 	return a
+}
+
+// encode is room 9 for a success.
+func (w *walk) encode() (body []byte, err error) {
+	defer w.caught(&err)
+	return w.codec.Encode(w.req.Room[:0], w.entry.Op, w.out, w.req.ID), nil
 }
 
 // report logs what is our fault. What is the caller's is in the audit record.
