@@ -188,6 +188,9 @@ type Entry struct {
 	Once    bool
 	Audit   []string
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
+	// Condition gives the condition keys of a decision about a resource, where the
+	// uses do not: those that all actions of a service have alike. Or it is nil.
+	Condition func(c *Call, in api.Input, resource string, k iam.Key) iam.Value
 }
 
 // A Resource is a Use with its types taken off.

@@ -296,7 +296,7 @@ func (w *walk) checkTokens() error {
 // question puts together what room 5 is asked about one use.
 func (w *walk) question(i int) (*authz.Question, error) {
 	u, rec := &w.uses[i], w.held[i].Record
-	w.own = ownKeys{w, u.entry}
+	w.own = ownKeys{w, u}
 	w.conditions = authz.Conditions{
 		Caller: w.who.Principal, Now: w.now, Source: w.req.Address, Secure: w.req.Secure, UserAgent: w.req.UserAgent, Region: w.who.Region,
 		Record: rec, Account: u.entry.CallerAccount, Own: &w.own,
@@ -317,12 +317,18 @@ func (w *walk) question(i int) (*authz.Question, error) {
 
 // ownKeys gives room 5 the condition keys that the action declares.
 type ownKeys struct {
-	walk  *walk
-	entry *action.Resource
+	walk *walk
+	use  *use
 }
 
 // Value implements authz.Own.
-func (o *ownKeys) Value(k iam.Key) iam.Value { return o.entry.Value(o.walk.in, o.walk.held, k) }
+func (o *ownKeys) Value(k iam.Key) iam.Value {
+	w := o.walk
+	if condition := w.entry.Condition; condition != nil {
+		return condition(&w.call, w.in, o.use.resource, k)
+	}
+	return o.use.entry.Value(w.in, w.held, k)
+}
 
 func (w *walk) newCall() action.Call {
 	return action.Call{
