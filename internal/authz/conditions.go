@@ -124,7 +124,7 @@ func (c *Conditions) ofCaller(k iam.Key) (iam.Value, bool) {
 		return text(p.Name), true
 	case "aws:principaltag":
 		for _, t := range p.Tags {
-			if iam.Fold(t.Key) == k.Sub {
+			if iam.FoldsTo(t.Key, k.Sub) {
 				return iam.Text(t.Value), true
 			}
 		}
@@ -187,7 +187,7 @@ func (c *Conditions) ofKey(k iam.Key) (iam.Value, bool) {
 
 func tagged(k iam.Key, r *key.Record) iam.Value {
 	for _, t := range r.Tags {
-		if iam.Fold(t.Key) == k.Sub {
+		if iam.FoldsTo(t.Key, k.Sub) {
 			return iam.Text(t.Value)
 		}
 	}

@@ -90,7 +90,7 @@ func sentTagKeys(in api.Input) []string {
 
 func valueOf(tags []identity.Tag, sub string) iam.Value {
 	for _, t := range tags {
-		if iam.Fold(t.Key) == sub {
+		if iam.FoldsTo(t.Key, sub) {
 			return iam.Text(t.Value)
 		}
 	}
