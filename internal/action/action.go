@@ -62,8 +62,8 @@ type Use[In any] struct {
 	// Grant names the grant of OnGrant: by a token, or by its id on the key of Ref.
 	Grant func(*In) (token, id string)
 
-	// Entity is the ARN of a user, a role or another thing of IAM's, whether it
-	// is there or not; of OnEntity.
+	// Entity is the ARN of a user, a role or another thing of IAM's, or of a key to be,
+	// whether it is there or not; of OnEntity.
 	Entity func(*Call, *In) string
 }
 
@@ -77,7 +77,7 @@ const (
 	OnAlias                // an alias by its name, which must exist
 	OnNewAlias             // an alias by its name, which may exist
 	OnGrant                // a grant, and its key
-	OnEntity               // a user, a role or another thing of IAM's, which may exist
+	OnEntity               // a thing by its ARN, which may exist: a user, a role, a key to be
 )
 
 // An Opening says which material of a key is opened, once that is permitted.

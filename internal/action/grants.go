@@ -203,10 +203,12 @@ func createGrant(ctx context.Context, c *Call, in *api.CreateGrantInput) (*api.C
 	return &api.CreateGrantOutput{GrantId: g.ID, GrantToken: c.Lists.SealGrantToken(g)}, nil
 }
 
-// party finds the principal that an ARN names: it must exist.
+// party finds the principal that an ARN names: it must exist. An account goes by the
+// ARN of its root alone: a second name for it would pass by policies that speak of
+// the first.
 func (c *Call) party(name string) (grant.Party, error) {
 	id, ok := c.Identities.UniqueID(name)
-	if !ok {
+	if _, isARN := arn.Parse(name); !ok || !isARN {
 		return grant.Party{}, fault.New(api.InvalidArnException, "ARN does not refer to a valid principal: "+name)
 	}
 	return grant.Party{ID: id, ARN: name}, nil
@@ -287,19 +289,19 @@ func listRetirableRules(in *api.ListRetirableGrantsInput) error {
 }
 
 func listRetirableGrants(ctx context.Context, c *Call, in *api.ListRetirableGrantsInput) (*api.ListGrantsOutput, error) {
-	party, ok := c.Identities.UniqueID(in.RetiringPrincipal)
-	if !ok {
-		return nil, fault.New(api.InvalidArnException, "ARN does not refer to a valid principal: "+in.RetiringPrincipal)
-	}
 	if a, ok := arn.Parse(in.RetiringPrincipal); ok && a.Account != c.Caller.Account {
 		return nil, fault.New(api.InvalidArnException, "The retiring principal must be of the caller's own account.")
 	}
-	list := c.listName("ListRetirableGrants", party)
+	retiring, err := c.party(in.RetiringPrincipal)
+	if err != nil {
+		return nil, err
+	}
+	list := c.listName("ListRetirableGrants", retiring.ID)
 	after, err := c.Lists.OpenMarker(list, in.Marker)
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := c.Lists.ListRetirableGrants(ctx, party, c.Region, after, limit(in.Limit, 50, 100), c.Now)
+	page, next, err := c.Lists.ListRetirableGrants(ctx, retiring.ID, c.Region, after, limit(in.Limit, 50, 100), c.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func keys() []*Entry {
 			Uses: []Use[api.CreateKeyInput]{
 				{Kind: OnAccount, Permit: "kms:CreateKey", CallerAccount: true, Keys: createKeyKeys()},
 				{
-					Kind: OnAccount, Permit: "kms:TagResource", CallerAccount: true, Keys: tagKeys(tagsOfCreateKey),
+					Kind: OnEntity, Permit: "kms:TagResource", CallerAccount: true, Keys: tagKeys(tagsOfCreateKey), Entity: anyKey,
 					When: func(in *api.CreateKeyInput) bool { return len(in.Tags) > 0 },
 				},
 			},
@@ -120,6 +120,12 @@ func (c *Call) setEnabled(on bool) (*None, error) {
 		return nil, nil
 	}
 	return c.change(rec, func(r *key.Record) { r.Enabled = on })
+}
+
+// anyKey is the ARN of a key that has no id yet. It stands where a policy is about all
+// keys of the account, and a Deny there must not be passed by.
+func anyKey(c *Call, _ *api.CreateKeyInput) string {
+	return arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, "*")
 }
 
 func tagsOfCreateKey(in *api.CreateKeyInput) []api.Tag { return in.Tags }

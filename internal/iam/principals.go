@@ -220,7 +220,7 @@ func compileAWS(value string) (principalPattern, bool) {
 		return principalPattern{form: byRoleARN, value: value}, validName(name)
 	case "sts:assumed-role":
 		role, session, _ := strings.Cut(name, "/")
-		return principalPattern{form: bySessionARN, value: value}, validName(role) && validSession(session)
+		return principalPattern{form: bySessionARN, value: value}, validName(role) && ValidSession(session)
 	case "sts:federated-user":
 		return principalPattern{form: byFederatedUser, value: value}, validName(name)
 	}
@@ -243,15 +243,17 @@ func compileUniqueID(value string) (principalPattern, bool) {
 		return principalPattern{form: byUserID, value: value}, !isSession
 	case "AROA":
 		if isSession {
-			return principalPattern{form: bySessionID, value: value}, validSession(session)
+			return principalPattern{form: bySessionID, value: value}, ValidSession(session)
 		}
 		return principalPattern{form: byRoleID, value: value}, true
 	}
 	return principalPattern{}, false
 }
 
-// validSession takes what STS takes for a RoleSessionName.
-func validSession(s string) bool {
+// ValidSession reports whether s can be the name of a session: what STS takes for a
+// RoleSessionName, 2 to 64 characters of letters, digits and _+=,.@- (API reference,
+// "AssumeRole").
+func ValidSession(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && strings.IndexByte("_+=,.@-", c) < 0 {

@@ -310,8 +310,8 @@ func (v View) UniqueID(name string) (id string, ok bool) {
 	if session, isSession := strings.CutPrefix(parsed.Resource, "assumed-role/"); isSession && parsed.Service == "sts" {
 		role, session, _ := strings.Cut(session, "/")
 		r, ok := a.Roles.Named(role)
-		if !ok || r.Name != role || session == "" {
-			return "", false
+		if !ok || r.Name != role || !iam.ValidSession(session) {
+			return "", false // a slash in it would reach over the id in the path of a grant
 		}
 		return r.ID + ":" + session, true
 	}
