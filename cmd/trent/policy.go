@@ -140,7 +140,7 @@ func printStatement(w io.Writer, s iam.Trace) {
 }
 
 type policyLintCmd struct {
-	Files []string `arg:"" type:"existingfile" help:"Policy documents."`
+	Files []string `arg:"" help:"Policy documents."`
 	Kind  string   `default:"key" enum:"key,identity,trust" help:"Kind of policy: key, identity or trust."`
 }
 

@@ -113,21 +113,26 @@ type Held struct {
 
 // A Call is the world as one run of an action sees it.
 type Call struct {
-	Caller *iam.Principal
-	Region string
-	Now    time.Time
-	Held   []Held // one for each use, in order
-	Lists  Lists
-	// KeepsControl tells whether the caller could still change the key's policy
-	// under this one.
-	KeepsControl func(context.Context, *key.Record, *iam.Policy) bool
-	// Explain decides a case that is not the caller's own, and says why: a value
-	// that encodes to JSON.
-	Explain    func(context.Context, Case) (allowed bool, why any, err error)
+	Caller     *iam.Principal
+	Region     string
+	Now        time.Time
+	Held       []Held // one for each use, in order
+	Lists      Lists
+	Decisions  Decisions
 	Identities identity.View // as they were when the walk began
 
 	Changes         []keyring.Change  // wished for so far
 	IdentityChanges []identity.Change // the same, of users, roles and so on
+}
+
+// Decisions are those of room 5 that an action asks for itself.
+type Decisions interface {
+	// KeepsControl tells whether the caller could still change the key's policy
+	// under this one.
+	KeepsControl(context.Context, *key.Record, *iam.Policy) bool
+	// Explain decides a case that is not the caller's own, and says why: a value
+	// that encodes to JSON.
+	Explain(context.Context, Case) (allowed bool, why any, err error)
 }
 
 // A Case is a question that somebody asks about somebody else.
@@ -183,6 +188,9 @@ type Entry struct {
 	Once    bool
 	Audit   []string
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
+	// Condition gives the condition keys of a decision about a resource, where the
+	// uses do not: those that all actions of a service have alike. Or it is nil.
+	Condition func(c *Call, in api.Input, resource string, k iam.Key) iam.Value
 }
 
 // A Resource is a Use with its types taken off.

@@ -121,7 +121,7 @@ func tagValue(tags []api.Tag, name string) iam.Value {
 func pair(pairs map[string]string, sub string) iam.Value {
 	var values []string
 	for name, value := range pairs {
-		if iam.Fold(name) == sub {
+		if iam.FoldsTo(name, sub) {
 			values = append(values, value)
 		}
 	}

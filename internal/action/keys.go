@@ -242,7 +242,7 @@ func (c *Call) checkedPolicy(ctx context.Context, rec *key.Record, text string, 
 		return nil, fault.New(api.MalformedPolicyDocumentException, "Policy contains a statement with one or more invalid principals.")
 	case err != nil:
 		return nil, fault.New(api.MalformedPolicyDocumentException, "The policy document is not valid ("+err.Error()+").")
-	case !bypass && !c.KeepsControl(ctx, rec, policy):
+	case !bypass && !c.Decisions.KeepsControl(ctx, rec, policy):
 		return nil, fault.New(api.MalformedPolicyDocumentException, "The new key policy will not allow you to update the key policy in the future.")
 	}
 	return policy, nil

@@ -3,11 +3,8 @@ package authz_test
 import (
 	"context"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -22,19 +19,9 @@ import (
 
 // The whole decision is that of a second, plain evaluator, written in Python from
 // the published rules: same account and other accounts, key policy and delegation,
-// identity policies, boundary, session policies, grants. TRENT_POLICY_CASES is how
-// many cases are drawn, TRENT_POLICY_SEED draws the same again.
+// identity policies, boundary, session policies, grants.
 func TestSEC_B10_AgreesWithSecondEvaluator(t *testing.T) {
-	count, seed := 20_000, uint64(time.Now().UnixNano())
-	if testing.Short() {
-		count = 1_000
-	}
-	if n, err := strconv.Atoi(os.Getenv("TRENT_POLICY_CASES")); err == nil {
-		count = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("TRENT_POLICY_SEED"), 10, 64); err == nil {
-		seed = n
-	}
+	count, seed := iamtest.Draw(t, 20_000, 1_000)
 	naive, r, seen := iamtest.Start(t), rand.New(rand.NewPCG(seed, 0)), make(map[string]int)
 	for done := 0; done < count && !t.Failed(); {
 		cases := make([]*iamtest.Case, min(1_000, count-done))
@@ -52,7 +39,7 @@ func TestSEC_B10_AgreesWithSecondEvaluator(t *testing.T) {
 			}
 			if got != want.Decision {
 				text, _ := json.Marshal(cases[i])
-				t.Errorf("TRENT_POLICY_SEED=%d: %s\nsays %s\nwant %s", seed, text, got, want.Decision)
+				t.Errorf("%s\nsays %s\nwant %s", text, got, want.Decision)
 			}
 		}
 		done += len(cases)

@@ -56,7 +56,7 @@ type Question struct {
 type Grants interface {
 	// GrantsTo returns what a party was granted on a key: a principal's unique id,
 	// its role's, or an account.
-	GrantsTo(ctx context.Context, rec *key.Record, party string) ([]*grant.Grant, error)
+	GrantsTo(ctx context.Context, rec *key.Record, party string) (*grant.Set, error)
 }
 
 // OnKey decides about the key Question.Record.
@@ -107,14 +107,12 @@ func (q *Question) granted(ctx context.Context, home, identityAllows bool) (bool
 		if p.id == "" || p.wants && !identityAllows {
 			continue
 		}
-		all, err := q.Grants.GrantsTo(ctx, q.Record, p.id)
+		set, err := q.Grants.GrantsTo(ctx, q.Record, p.id)
 		if err != nil {
 			return false, err
 		}
-		for _, g := range all {
-			if g.Covers(q.Use) && (q.Child == nil || q.Child.Within(g)) {
-				return true, nil
-			}
+		if set.Covers(q.Use, q.Child) {
+			return true, nil
 		}
 	}
 	return false, nil

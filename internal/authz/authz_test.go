@@ -382,13 +382,13 @@ func BenchmarkGranted(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			rec := &key.Record{ARN: keyARN, Policy: parse(b, key.DefaultPolicy("aws", home))}
 			q := question(user(b, home), decrypt, rec)
-			all := make(grants)
+			all := make(sets)
 			ops, _ := grant.OperationsOf("Decrypt")
 			for i := range n - 1 {
 				id := fmt.Sprintf("AIDA%016d", i)
-				all[id] = []*grant.Grant{{Key: keyARN, Grantee: grant.Party{ID: id}, Operations: ops}}
+				all[id] = grant.NewSet([]*grant.Grant{{Key: keyARN, Grantee: grant.Party{ID: id}, Operations: ops}})
 			}
-			all[q.Caller.UniqueID] = []*grant.Grant{{Key: keyARN, Operations: ops}}
+			all[q.Caller.UniqueID] = grant.NewSet([]*grant.Grant{{Key: keyARN, Operations: ops}})
 			q.Grants, q.Use = all, grant.Use{Operation: "Decrypt"}
 			ctx := context.Background()
 			b.ReportAllocs()
@@ -405,8 +405,8 @@ func BenchmarkGranted(b *testing.B) {
 type grants map[string][]*grant.Grant
 
 // GrantsTo implements authz.Grants.
-func (g grants) GrantsTo(_ context.Context, _ *key.Record, party string) ([]*grant.Grant, error) {
-	return g[party], nil
+func (g grants) GrantsTo(_ context.Context, _ *key.Record, party string) (*grant.Set, error) {
+	return grant.NewSet(g[party]), nil
 }
 
 // What a permissions boundary does not allow, no identity policy allows; by itself
@@ -434,4 +434,12 @@ func TestBoundary(t *testing.T) {
 			t.Errorf("%s, on the account: %v", name, err)
 		}
 	}
+}
+
+// sets are grants that have been arranged.
+type sets map[string]*grant.Set
+
+// GrantsTo implements authz.Grants.
+func (s sets) GrantsTo(_ context.Context, _ *key.Record, party string) (*grant.Set, error) {
+	return s[party], nil
 }

@@ -125,7 +125,7 @@ func (c *Conditions) ofCaller(k iam.Key) (iam.Value, bool) {
 		return text(p.Name), true
 	case "aws:principaltag":
 		for _, t := range p.Tags {
-			if iam.Fold(t.Key) == k.Sub {
+			if iam.FoldsTo(t.Key, k.Sub) {
 				return iam.Text(t.Value), true
 			}
 		}
@@ -190,7 +190,7 @@ func (c *Conditions) ofKey(k iam.Key) (iam.Value, bool) {
 // all their values, of which a single-valued operator takes none: who may set one of
 // them must not speak for the other.
 func tagged(k iam.Key, r *key.Record) iam.Value {
-	named := func(t key.Tag) bool { return iam.Fold(t.Key) == k.Sub }
+	named := func(t key.Tag) bool { return iam.FoldsTo(t.Key, k.Sub) }
 	first := slices.IndexFunc(r.Tags, named)
 	if first < 0 {
 		return iam.Value{}

@@ -92,7 +92,7 @@ func (q *Question) grantTraces(ctx context.Context) (all []GrantTrace, err error
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range granted {
+		for _, g := range granted.All() {
 			all = append(all, q.grantTrace(g))
 		}
 	}

@@ -91,9 +91,8 @@ func (c *Constraint) allows(u Use) bool {
 	if c.SourceArn != "" && u.Operation != api.GrantOperationRetireGrant && c.SourceArn != u.SourceArn {
 		return false
 	}
-	switch u.Operation {
-	case api.GrantOperationDescribeKey, api.GrantOperationRetireGrant, api.GrantOperationCreateGrant:
-		return true // what a grant may pass on is for Within to say
+	if !limitedByContext(u.Operation) {
+		return true
 	}
 	switch c.Kind {
 	case Unconstrained:
@@ -104,6 +103,16 @@ func (c *Constraint) allows(u Use) bool {
 		return contains(u.Context, c.Pairs)
 	}
 	return false
+}
+
+// limitedByContext reports whether the operation has an encryption context that a
+// constraint is about. What a grant may pass on is for Within to say.
+func limitedByContext(op api.GrantOperation) bool {
+	switch op {
+	case api.GrantOperationDescribeKey, api.GrantOperationRetireGrant, api.GrantOperationCreateGrant:
+		return false
+	}
+	return true
 }
 
 // Within reports whether g gives nothing that parent does not give: who holds

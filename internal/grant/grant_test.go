@@ -141,6 +141,53 @@ func TestSEC_B12_ChildrenAreWithinTheirParents(t *testing.T) {
 	}
 }
 
+// However many grants there are and however they are arranged, a set covers what one
+// of them covers.
+func TestSetsCoverWhatTheirGrantsCover(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	list := []api.GrantOperation{"Decrypt", "Encrypt", "DescribeKey", "CreateGrant"}
+	pairs := func() map[string]string {
+		m := make(map[string]string)
+		for range r.IntN(4) {
+			m[string("klm"[r.IntN(3)])] = string("vwx"[r.IntN(3)])
+		}
+		return m
+	}
+	covered := 0
+	for range 4000 {
+		all := make([]*grant.Grant, r.IntN(40))
+		for i := range all {
+			g := &grant.Grant{Key: key, Operations: ops(t, list[r.IntN(4)]), Constraint: grant.Constraint{Kind: grant.ConstraintKind(r.IntN(3)), SourceArn: []string{"", "", "arn:aws:s3:::b"}[r.IntN(3)]}}
+			if g.Constraint.Kind != grant.Unconstrained {
+				g.Constraint.Pairs = pairs()
+			}
+			all[i] = g
+		}
+		set := grant.NewSet(all)
+		for range 10 {
+			use := grant.Use{Operation: list[r.IntN(4)], Context: pairs(), SourceArn: []string{"", "arn:aws:s3:::b"}[r.IntN(2)]}
+			var child *grant.Grant
+			if use.Operation == "CreateGrant" {
+				child = &grant.Grant{Key: key, Operations: ops(t, "CreateGrant"), Constraint: grant.Constraint{Kind: grant.ContextEquals, Pairs: pairs()}}
+			}
+			want := slices.ContainsFunc(all, func(g *grant.Grant) bool { return g.Covers(use) && (child == nil || child.Within(g)) })
+			if got := set.Covers(use, child); got != want {
+				t.Fatalf("%d grants, %+v: %v", len(all), use, got)
+			}
+			if want {
+				covered++
+			}
+		}
+	}
+	if covered < 1000 {
+		t.Errorf("only %d uses were covered", covered)
+	}
+	var none *grant.Set
+	if none.Covers(grant.Use{Operation: "Decrypt"}, nil) || none.All() != nil {
+		t.Error("no set covers something")
+	}
+}
+
 // The published rules for children, one by one.
 func TestWithin(t *testing.T) {
 	a, ab := map[string]string{"a": "1"}, map[string]string{"a": "1", "b": "2"}
@@ -243,6 +290,27 @@ func TestValidID(t *testing.T) {
 		if grant.ValidID(id) != want {
 			t.Errorf("%q: %v", id, !want)
 		}
+	}
+}
+
+// BenchmarkSet is a decision by one of many grants to one party, each for another
+// tenant.
+func BenchmarkSet(b *testing.B) {
+	for _, n := range []int{10, grant.MaxPerKey} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			all := make([]*grant.Grant, n)
+			for i := range all {
+				all[i] = &grant.Grant{Operations: ops(b, "Decrypt"), Constraint: grant.Constraint{Kind: grant.ContextSubset, Pairs: map[string]string{"service": "s3", "tenant": fmt.Sprint(i)}}}
+			}
+			set := grant.NewSet(all)
+			use := grant.Use{Operation: "Decrypt", Context: map[string]string{"service": "s3", "tenant": fmt.Sprint(n - 1), "table": "orders"}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if !set.Covers(use, nil) {
+					b.Fatal("not covered")
+				}
+			}
+		})
 	}
 }
 

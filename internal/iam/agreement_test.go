@@ -3,8 +3,6 @@ package iam_test
 import (
 	"errors"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,24 +14,9 @@ import (
 )
 
 // Two evaluators that know nothing of each other say the same of every
-// document. TRENT_POLICY_CASES is how many cases are drawn, TRENT_POLICY_SEED
-// draws the same again.
+// document.
 func TestSEC_B01_AgreesWithSecondEvaluator(t *testing.T) {
-	count, seed := 50_000, uint64(time.Now().UnixNano())
-	if testing.Short() {
-		count = 2_000
-	}
-	if n, err := strconv.Atoi(os.Getenv("TRENT_POLICY_CASES")); err == nil {
-		count = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("TRENT_POLICY_SEED"), 10, 64); err == nil {
-		seed = n
-	}
-	defer func() {
-		if t.Failed() {
-			t.Logf("the seed was TRENT_POLICY_SEED=%d", seed)
-		}
-	}()
+	count, seed := iamtest.Draw(t, 50_000, 2_000)
 	naive, start, differing, seen := iamtest.Start(t), time.Now(), 0, map[string]int{}
 	for cases := range draw(seed, count) {
 		for i, want := range naive.Ask(t, cases) {

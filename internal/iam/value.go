@@ -42,6 +42,26 @@ func NewKey(written string) (Key, bool) {
 // among the names of tags or of an encryption context folds them with it.
 func Fold(name string) string { return strings.ToLower(name) }
 
+// FoldsTo reports whether Fold(name) is folded, and makes no copy of a name in ASCII.
+func FoldsTo(name, folded string) bool {
+	if len(name) != len(folded) {
+		return Fold(name) == folded
+	}
+	for i := range len(name) {
+		c := name[i]
+		if c >= utf8.RuneSelf {
+			return Fold(name) == folded
+		}
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != folded[i] {
+			return false
+		}
+	}
+	return true
+}
+
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // A Value is what a request has for a condition key. The zero Value is that of

@@ -19,8 +19,8 @@ import (
 // An account is a tenant: all that belongs to it, its keys and grants too, is
 // sealed under a key of its own, which lies in the account's record, sealed under
 // the root keys. A closed account is as if it were not there: its access keys sign
-// for nobody, and what is sealed under its key is not unsealed. It can be
-// opened again until it is purged, when the key goes and with it all the rest.
+// for nobody, and what is sealed under its key is not unsealed, until it is opened
+// again.
 
 // ErrNoAccount says that there is no such account, or that it is closed.
 var ErrNoAccount = errors.New("identity: there is no such account")

@@ -266,6 +266,31 @@ func (p *ManagedPolicy) Resource() string { return "policy" + p.Path + p.Name }
 // Resource implements Named.
 func (p *Provider) Resource() string { return "oidc-provider/" + p.URL }
 
+// Find finds a user, a role, a policy of an account or a provider by its ARN.
+func (v View) Find(name string) (Named, bool) {
+	parsed, ok := arn.Parse(name)
+	if !ok {
+		return nil, false
+	}
+	a := v.Account(parsed.Account)
+	if id, ok := v.UniqueID(name); ok {
+		if u, ok := a.Users.ByID(id); ok {
+			return u, true
+		}
+		if r, ok := a.Roles.ByID(id); ok {
+			return r, true
+		}
+		return nil, false
+	}
+	if p, ok := v.Policy(a.ID, name); ok {
+		return p, true
+	}
+	if p, ok := v.Provider(a.ID, name); ok {
+		return p, true
+	}
+	return nil, false
+}
+
 // ARN is the name of an entity.
 func (v View) ARN(e Named) string { return arn.IAM(v.partition, e.home(), e.Resource()) }
 

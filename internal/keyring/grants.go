@@ -266,17 +266,21 @@ func (r *Ring) CountGrants(ctx context.Context, rec *key.Record) (int, error) {
 // countPage is how many grants are counted at once.
 const countPage = 1024
 
-// GrantsTo returns what a party was granted on a key. The slice is shared.
-func (r *Ring) GrantsTo(ctx context.Context, rec *key.Record, party string) ([]*grant.Grant, error) {
+// GrantsTo returns what a party was granted on a key.
+func (r *Ring) GrantsTo(ctx context.Context, rec *key.Record, party string) (*grant.Set, error) {
 	at := placeOf(rec)
 	where, ok := addressOf(at)
 	if !ok || party == "" {
 		return nil, nil
 	}
-	all, err := r.grants.load(granteeKey{where, party}, func() ([]*grant.Grant, error) {
-		return r.readGrants(ctx, at, at.grantPath()+party+"/")
+	set, err := r.grants.load(granteeKey{where, party}, func() (*grant.Set, error) {
+		all, err := r.readGrants(ctx, at, at.grantPath()+party+"/")
+		if err != nil || len(all) == 0 {
+			return nil, err
+		}
+		return grant.NewSet(all), nil
 	})
-	return all, unavailable(ctx, err)
+	return set, unavailable(ctx, err)
 }
 
 // grantPage is how many grants are read at once.

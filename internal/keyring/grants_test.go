@@ -48,7 +48,7 @@ func grantsTo(t testing.TB, r *Ring, rec *key.Record, party string) []*grant.Gra
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return all.All()
 }
 
 // What was granted is found again as it was, by every way that leads to it, and
@@ -313,7 +313,7 @@ func BenchmarkGrantsTo(b *testing.B) {
 			putGrants(b, r, rec, all...)
 			b.ReportAllocs()
 			for b.Loop() {
-				if got, err := r.GrantsTo(ctx, rec, "AIDA00005"); err != nil || len(got) != 1 {
+				if got, err := r.GrantsTo(ctx, rec, "AIDA00005"); err != nil || len(got.All()) != 1 {
 					b.Fatal(got, err)
 				}
 			}

@@ -61,7 +61,7 @@ type Ring struct {
 	aliases   *cache[recordKey, *key.Alias]
 	materials *cache[crypt.MaterialID, compactMaterial]
 
-	grants      *cache[granteeKey, []*grant.Grant] // all of one grantee on one key; most have none
+	grants      *cache[granteeKey, *grant.Set] // all of one grantee on one key; most have none
 	grantCounts *cache[address, int]
 }
 
@@ -93,7 +93,7 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys, recordKey.own),
 		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, func(id crypt.MaterialID) crypt.MaterialID { return id }),
 
-		grants:      newCache[granteeKey, []*grant.Grant](o.CacheKeys, granteeKey.own),
+		grants:      newCache[granteeKey, *grant.Set](o.CacheKeys, granteeKey.own),
 		grantCounts: newCache[address, int](o.CacheKeys/16, address.shared),
 	}, nil
 }

@@ -12,9 +12,9 @@ import (
 	"trent/internal/keyring"
 )
 
-// explain decides a case that somebody asks about, just as room 5 would decide it,
+// Explain implements action.Decisions. It decides a case that somebody asks about, just as room 5 would decide it,
 // and says why. Nothing is opened and nothing changes.
-func (w *walk) explain(ctx context.Context, c action.Case) (allowed bool, why any, err error) {
+func (w *walk) Explain(ctx context.Context, c action.Case) (allowed bool, why any, err error) {
 	assumed, context, err := assume(c.Context)
 	if err != nil {
 		return false, nil, err

@@ -296,6 +296,7 @@ func (w *walk) resources() []string {
 	return out
 }
 
-func (w *walk) keepsControl(ctx context.Context, rec *key.Record, policy *iam.Policy) bool {
+// KeepsControl implements action.Decisions.
+func (w *walk) KeepsControl(ctx context.Context, rec *key.Record, policy *iam.Policy) bool {
 	return authz.KeepsControl(ctx, &w.asked, rec, policy)
 }

@@ -134,17 +134,20 @@ func (w *walk) decideAndDo(ctx context.Context) error {
 	return w.run(ctx) // 8: do
 }
 
-// protected is steps with a net under it. A panic is an incident of ours: it is
-// logged with its stack, without any value of the request, and answered as an
-// internal error.
+// protected is steps with a net under it.
 func (w *walk) protected(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			w.log.Error("panic on the road", "request", w.req.ID, "operation", w.name(), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			err = fault.New(fault.Internal, "").Because(errors.New("panic"))
-		}
-	}()
+	defer w.caught(&err)
 	return w.steps(ctx)
+}
+
+// caught makes an error of a panic, which is an incident of ours: it is logged with
+// its stack, without any value of the request, and answered as an internal
+// error. It must be deferred itself.
+func (w *walk) caught(err *error) {
+	if p := recover(); p != nil {
+		w.log.Error("panic on the road", "request", w.req.ID, "operation", w.name(), "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		*err = fault.New(fault.Internal, "").Because(errors.New("panic"))
+	}
 }
 
 // isForm reports whether what is asked for stands in the body. A target goes
@@ -291,7 +294,7 @@ func (w *walk) checkTokens() error {
 // question puts together what room 5 is asked about one use.
 func (w *walk) question(i int) (*authz.Question, error) {
 	u, rec := &w.uses[i], w.held[i].Record
-	w.own = ownKeys{w, u.entry}
+	w.own = ownKeys{w, u}
 	w.conditions = authz.Conditions{
 		Caller: w.who.Principal, Now: w.now, Source: w.req.Address, Secure: w.req.Secure, UserAgent: w.req.UserAgent, Region: w.who.Region,
 		Record: rec, Account: u.entry.CallerAccount, Own: &w.own,
@@ -312,17 +315,23 @@ func (w *walk) question(i int) (*authz.Question, error) {
 
 // ownKeys gives room 5 the condition keys that the action declares.
 type ownKeys struct {
-	walk  *walk
-	entry *action.Resource
+	walk *walk
+	use  *use
 }
 
 // Value implements authz.Own.
-func (o *ownKeys) Value(k iam.Key) iam.Value { return o.entry.Value(o.walk.in, o.walk.held, k) }
+func (o *ownKeys) Value(k iam.Key) iam.Value {
+	w := o.walk
+	if condition := w.entry.Condition; condition != nil {
+		return condition(&w.call, w.in, o.use.resource, k)
+	}
+	return o.use.entry.Value(w.in, w.held, k)
+}
 
 func (w *walk) newCall() action.Call {
 	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		KeepsControl: w.keepsControl, Explain: w.explain,
+		Decisions: w,
 	}
 }
 
@@ -368,8 +377,9 @@ func (w *walk) answer(err error) Answer {
 	a := Answer{Status: 200, ContentType: w.codec.ContentType()}
 	var f *fault.Error
 	if err == nil {
-		a.Body = w.codec.Encode(w.req.Room[:0], w.entry.Op, w.out, w.req.ID)
-	} else {
+		a.Body, err = w.encode()
+	}
+	if err != nil {
 		f = fault.From(err)
 		a.Body, a.Status = w.codec.EncodeFault(w.req.Room[:0], f, w.req.ID)
 		w.report(f)
@@ -382,6 +392,12 @@ func (w *walk) answer(err error) Answer {
 		}
 	}
 	return a
+}
+
+// encode is room 9 for a success.
+func (w *walk) encode() (body []byte, err error) {
+	defer w.caught(&err)
+	return w.codec.Encode(w.req.Room[:0], w.entry.Op, w.out, w.req.ID), nil
 }
 
 // report logs what is our fault. What is the caller's is in the audit record.

@@ -181,7 +181,7 @@ func explainDecision(ctx context.Context, c *action.Call, in *adminapi.ExplainDe
 	if q.Caller, ok = c.Identities.Principal(in.PrincipalArn); !ok {
 		return nil, fault.Newf(adminapi.NoSuchEntity, "There is no principal %s.", in.PrincipalArn)
 	}
-	allowed, explanation, err := c.Explain(ctx, q)
+	allowed, explanation, err := c.Decisions.Explain(ctx, q)
 	if err != nil {
 		return nil, hidden(err)
 	}

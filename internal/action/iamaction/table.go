@@ -7,7 +7,9 @@ package iamaction
 
 import (
 	"trent/internal/action"
+	"trent/internal/api"
 	"trent/internal/api/iamapi"
+	"trent/internal/iam"
 )
 
 // Table returns every action of IAM that Trent performs, by name.
@@ -31,5 +33,9 @@ func NotYet() map[string]string {
 }
 
 func entry[In, Out any](a action.Action[In, Out]) *action.Entry {
-	return action.Declare(iamapi.IAM(), a)
+	e := action.Declare(iamapi.IAM(), a)
+	e.Condition = func(c *action.Call, in api.Input, resource string, k iam.Key) iam.Value {
+		return conditionKey(a.Name, c, in, resource, k)
+	}
+	return e
 }

@@ -5,14 +5,40 @@ import (
 	_ "embed"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
 
 //go:embed evaluate.py
 var script string
+
+// Draw says how many cases to draw, and from which seed: usually, or fewer in a short
+// test, or what TRENT_POLICY_CASES and TRENT_POLICY_SEED ask for. If the test fails, it
+// tells the seed.
+func Draw(t testing.TB, usually, short int) (count int, seed uint64) {
+	t.Helper()
+	count, seed = usually, uint64(time.Now().UnixNano())
+	if testing.Short() {
+		count = short
+	}
+	if n, err := strconv.Atoi(os.Getenv("TRENT_POLICY_CASES")); err == nil {
+		count = n
+	}
+	if n, err := strconv.ParseUint(os.Getenv("TRENT_POLICY_SEED"), 10, 64); err == nil {
+		seed = n
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the seed was TRENT_POLICY_SEED=%d", seed)
+		}
+	})
+	return count, seed
+}
 
 // A Naive is a running evaluate.py.
 type Naive struct {
