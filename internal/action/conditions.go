@@ -71,7 +71,8 @@ func contextKeys[In any](context func(*In, []Held) map[string]string) Keys[In] {
 			return pair(context(in, h), sub)
 		},
 		"kms:encryptioncontextkeys": func(in *In, h []Held, _ string) iam.Value {
-			return iam.Texts(slices.Sorted(maps.Keys(context(in, h))))
+			pairs := context(in, h)
+			return iam.Texts(slices.Sorted(maps.Keys(pairs))).After(sortSteps * len(pairs))
 		},
 	}
 }
@@ -125,11 +126,18 @@ func pair(pairs map[string]string, sub string) iam.Value {
 			values = append(values, value)
 		}
 	}
+	value := iam.Texts(values)
 	if len(values) == 1 {
-		return iam.Text(values[0])
+		value = iam.Text(values[0])
 	}
-	return iam.Texts(values)
+	return value.After(searchSteps * len(pairs))
 }
+
+// What it takes to look at one of many pairs, in steps of an evaluation.
+const (
+	searchSteps = 8
+	sortSteps   = 16
+)
 
 // flag is a switch that was sent; one that was not is absent.
 func flag(sent, on bool) iam.Value {

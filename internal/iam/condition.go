@@ -127,7 +127,14 @@ func componentLen(s string, d dialect) int {
 // operators" and "Single-valued vs. multivalued context keys"). Whether the
 // key is there comes first, and its values only then.
 func (c *condition) evaluate(e *evaluation) verdict {
-	v := e.value(c.key)
+	v, ok := e.value(c.key)
+	if !ok {
+		return unsure
+	}
+	return c.evaluateValue(e, v)
+}
+
+func (c *condition) evaluateValue(e *evaluation, v Value) verdict {
 	switch {
 	case c.op.family == nullFamily:
 		return c.nullness(v.null())

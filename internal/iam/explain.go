@@ -1,5 +1,7 @@
 package iam
 
+import "strings"
+
 // A Trace is why one statement matched a request or did not.
 type Trace struct {
 	Statement int // the first is 1
@@ -21,7 +23,7 @@ type ConditionTrace struct {
 	Operator string   // as written
 	Key      string   // as written
 	Wanted   []string // the values of the policy, as written
-	Had      []string // those of the request; none where the key is absent
+	Had      []string // those of the request, cut where they are many or long; none where the key is absent
 	Result   string   // "true", "false", or "error"
 }
 
@@ -66,20 +68,37 @@ func (s *Statement) explainConditions(e *evaluation, t *Trace) verdict {
 	all := yes
 	for i := range s.conditions {
 		c := &s.conditions[i]
-		v := c.evaluate(e)
+		value, ok := e.value(c.key)
+		v := unsure
+		if ok {
+			v = c.evaluateValue(e, value)
+		}
 		all = min(all, v)
-		t.Conditions = append(t.Conditions, ConditionTrace{c.name, c.keyName, c.written, had(e.value(c.key)), resultNames[v]})
+		t.Conditions = append(t.Conditions, ConditionTrace{c.name, c.keyName, c.written, had(value), resultNames[v]})
 	}
 	return all
 }
 
 var resultNames = [...]string{no: "false", unsure: "error", yes: "true"}
 
+// What is shown of the values of a request: they may be as large as the request,
+// and are shown again for each condition.
+const (
+	maxShown     = 16  // values
+	maxShownText = 256 // bytes of one
+)
+
 func had(v Value) []string {
 	var out []string
 	for i := range v.len() {
+		if i == maxShown {
+			return append(out, "...")
+		}
 		one := v.at(i)
 		text, _ := one.asText()
+		if len(text) > maxShownText {
+			text = strings.ToValidUTF8(text[:maxShownText], "") + "..."
+		}
 		out = append(out, text)
 	}
 	return out

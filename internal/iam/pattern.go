@@ -166,7 +166,10 @@ func (p *pattern) expand(e *evaluation, missing verdict) (string, verdict) {
 // resolve is the value of one variable. A key with several values cannot be a
 // variable.
 func (v *variable) resolve(e *evaluation, missing verdict) (string, verdict) {
-	value := e.value(v.key)
+	value, ok := e.value(v.key)
+	if !ok {
+		return "", unsure
+	}
 	switch value.len() {
 	case 0:
 		if !v.hasDefault {
@@ -184,12 +187,14 @@ func (v *variable) resolve(e *evaluation, missing verdict) (string, verdict) {
 	return "", unsure
 }
 
-// value asks the request for a condition key.
-func (e *evaluation) value(k Key) Value {
-	if e.request.Context == nil {
-		return Value{}
+// value asks the request for a condition key. It reports false where there are no steps
+// left for it.
+func (e *evaluation) value(k Key) (Value, bool) {
+	if e.request.Context == nil || !e.spend(0) {
+		return Value{}, e.steps >= 0
 	}
-	return e.request.Context.Value(k)
+	v := e.request.Context.Value(k)
+	return v, e.spend(v.steps)
 }
 
 // glob compares s with a text of literals and wildcards. Each piece between

@@ -288,3 +288,35 @@ func FuzzGlob(f *testing.F) {
 		}
 	})
 }
+
+// dear is a context in which each key takes many steps to find. It counts how
+// often it is asked.
+type dear struct{ asked int }
+
+// Value implements iam.Context.
+func (d *dear) Value(iam.Key) iam.Value {
+	d.asked++
+	return iam.Text("v").After(1000)
+}
+
+// TestSEC_B04: what it takes to find the values of keys counts as well, and a Deny that
+// is not reached any more denies.
+func TestSEC_B04_KeysTakeSteps(t *testing.T) {
+	keys := make([]string, 900)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"kms:EncryptionContext:%d":"v"`, i)
+	}
+	p, err := iam.Parse(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{` + strings.Join(keys, ",") + `,"kms:EncryptionContext:last":"other"}}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := new(dear)
+	request := &iam.Request{Principal: &iam.Principal{Kind: iam.User, Account: "111122223333"}, Action: iam.NewAction("kms:Decrypt"), Resource: "*", Context: c}
+	if out := p.EvaluateIdentity(request); !out.Deny || c.asked > 200 {
+		t.Errorf("%+v after %d keys", out, c.asked)
+	}
+	c.asked = 0
+	if p.Explain(request, iam.IdentityPolicy); c.asked > 200 {
+		t.Errorf("explained after %d keys", c.asked)
+	}
+}

@@ -68,6 +68,7 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 // an absent key.
 type Value struct {
 	form  form
+	steps int   // that it took to find it
 	point point // number, moment; of a flag, 1 for true
 	text  string
 	list  []string
@@ -122,6 +123,14 @@ func Addr(a netip.Addr) Value {
 		return Value{}
 	}
 	return Value{form: addr, addr: a.Unmap()}
+}
+
+// After is the value with the steps that it took to find it, which the evaluation pays
+// for: a key that is looked for among a thousand pairs, once for each of a
+// thousand conditions, is work that no comparison shows.
+func (v Value) After(steps int) Value {
+	v.steps = steps
+	return v
 }
 
 // len is how many values there are.
