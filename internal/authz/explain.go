@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 
 	"trent/internal/fault"
@@ -48,7 +50,7 @@ func Explain(ctx context.Context, q *Question, resource string) (Explanation, er
 	if err != nil && !fault.Is(err, AccessDenied) {
 		return Explanation{}, err
 	}
-	e := Explanation{Allowed: err == nil, Policies: q.traces(resource)}
+	e := Explanation{Allowed: err == nil, Policies: slices.Collect(q.traces(resource))}
 	e.Why = "allowed"
 	if err != nil {
 		e.Why = fault.From(err).Message
@@ -61,26 +63,41 @@ func Explain(ctx context.Context, q *Question, resource string) (Explanation, er
 	return e, err
 }
 
-// traces asks every policy again, and listens to all of the answer.
-func (q *Question) traces(resource string) (all []PolicyTrace) {
-	req := q.request(resource, false)
-	identity := func(name string, p *iam.Policy) {
-		all = append(all, PolicyTrace{name, p.EvaluateIdentity(req), p.Explain(req, iam.IdentityPolicy)})
+// traces asks every policy again, one after another, and listens to all of the answer.
+func (q *Question) traces(resource string) iter.Seq[PolicyTrace] {
+	return func(yield func(PolicyTrace) bool) {
+		if q.Record != nil {
+			req, p := q.request(resource, true), q.Record.Policy
+			if !yield(PolicyTrace{"key policy", p.EvaluateResource(req), p.Explain(req, iam.KeyPolicy)}) {
+				return
+			}
+		}
+		req := q.request(resource, false)
+		for name, p := range q.identityPolicies() {
+			if !yield(PolicyTrace{name, p.EvaluateIdentity(req), p.Explain(req, iam.IdentityPolicy)}) {
+				return
+			}
+		}
 	}
-	if q.Record != nil {
-		keyReq := q.request(resource, true)
-		all = append(all, PolicyTrace{"key policy", q.Record.Policy.EvaluateResource(keyReq), q.Record.Policy.Explain(keyReq, iam.KeyPolicy)})
+}
+
+// identityPolicies are all policies that the caller brings, with what they are called.
+func (q *Question) identityPolicies() iter.Seq2[string, *iam.Policy] {
+	return func(yield func(string, *iam.Policy) bool) {
+		for i, p := range q.Caller.Policies {
+			if !yield(fmt.Sprintf("identity policy %d", i+1), p) {
+				return
+			}
+		}
+		if b := q.Caller.Boundary; b != nil && !yield("permissions boundary", b) {
+			return
+		}
+		for i, p := range q.Caller.SessionPolicies {
+			if !yield(fmt.Sprintf("session policy %d", i+1), p) {
+				return
+			}
+		}
 	}
-	for i, p := range q.Caller.Policies {
-		identity(fmt.Sprintf("identity policy %d", i+1), p)
-	}
-	if q.Caller.Boundary != nil {
-		identity("permissions boundary", q.Caller.Boundary)
-	}
-	for i, p := range q.Caller.SessionPolicies {
-		identity(fmt.Sprintf("session policy %d", i+1), p)
-	}
-	return all
 }
 
 func (q *Question) grantTraces(ctx context.Context) (all []GrantTrace, err error) {
@@ -116,13 +133,14 @@ func (q *Question) grantTrace(g *grant.Grant) GrantTrace {
 }
 
 // maxReason bounds what is written into the audit record about one refusal, in
-// bytes.
+// bytes. No more work is done than it takes to fill it: whoever is refused may have
+// written the policies, and may be refused often.
 const maxReason = 2048
 
 // explained attaches to a refusal what each policy had to say, for the audit record.
 func (q *Question) explained(f *fault.Error, resource string) *fault.Error {
 	var b strings.Builder
-	for _, t := range q.traces(resource) {
+	for t := range q.traces(resource) {
 		if b.Len() > 0 {
 			b.WriteString("; ")
 		}
@@ -142,19 +160,24 @@ func (q *Question) explained(f *fault.Error, resource string) *fault.Error {
 // summarise writes one line about a policy: what matched, or else what nearly
 // did and what stood in the way.
 func (t *PolicyTrace) summarise(b *strings.Builder) {
-	var parts []string
+	separator := ""
 	for _, s := range t.Statements {
 		switch {
+		case b.Len() > maxReason:
+			return
 		case s.Matched:
-			parts = append(parts, effectOf(s)+" by "+nameOf(s))
+			b.WriteString(separator + effectOf(s) + " by " + nameOf(s))
 		case s.NearlyMatched:
-			parts = append(parts, nameOf(s)+" nearly: "+obstacle(s))
+			b.WriteString(separator + nameOf(s) + " nearly: ")
+			writeObstacle(b, s)
+		default:
+			continue
 		}
+		separator = ", "
 	}
-	if len(parts) == 0 {
-		parts = []string{"nothing matched"}
+	if separator == "" {
+		b.WriteString("nothing matched")
 	}
-	b.WriteString(strings.Join(parts, ", "))
 }
 
 func effectOf(s iam.Trace) string {
@@ -171,17 +194,19 @@ func nameOf(s iam.Trace) string {
 	return fmt.Sprintf("statement %d", s.Statement)
 }
 
-// obstacle names the one element that did not match, and of conditions those
+// writeObstacle names the one element that did not match, and of conditions those
 // that were not met.
-func obstacle(s iam.Trace) string {
-	text := s.Failed[0]
-	if text != "Condition" {
-		return text
+func writeObstacle(b *strings.Builder, s iam.Trace) {
+	b.WriteString(s.Failed[0])
+	if s.Failed[0] != "Condition" {
+		return
 	}
 	for _, c := range s.Conditions {
+		if b.Len() > maxReason {
+			return
+		}
 		if c.Result != "true" {
-			text += fmt.Sprintf(" %s %s wants %q, had %q", c.Operator, c.Key, c.Wanted, c.Had)
+			fmt.Fprintf(b, " %s %s wants %q, had %q", c.Operator, c.Key, c.Wanted, c.Had)
 		}
 	}
-	return text
 }

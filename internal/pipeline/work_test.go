@@ -1,0 +1,45 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestSEC_F_WorkOfADecision: a policy and a request that are each as large as they may be
+// do not multiply, neither in the decision nor in what is written down about a
+// refusal. Both may be the attacker's own.
+func TestSEC_F_WorkOfADecision(t *testing.T) {
+	const keeper = `{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/admin"},"Action":"kms:*","Resource":"*"}`
+	var pairs, statements, keys []string
+	for i := range 1000 {
+		pairs = append(pairs, fmt.Sprintf(`"%s%03d":"v"`, strings.Repeat("k", 40), i))
+	}
+	for range 230 {
+		statements = append(statements, `{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"kms:EncryptionContextKeys":"x"}}}`)
+	}
+	for i := range 1000 {
+		keys = append(keys, fmt.Sprintf(`"kms:EncryptionContext:%d":""`, i))
+	}
+	for name, c := range map[string]struct{ statements, context string }{
+		"many keys of a context, each time":    {strings.Join(statements, ","), strings.Join(pairs, ",")},
+		"many conditions, among many pairs":    {`{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{"StringNotEquals":{` + strings.Join(keys, ",") + `}}}`, strings.Join(pairs, ",")},
+		"one long value in each of many lines": {strings.ReplaceAll(strings.Join(statements, ","), "ForAnyValue:StringEquals\":{\"kms:EncryptionContextKeys", "StringEquals\":{\"kms:EncryptionContext:a"), `"a":"` + strings.Repeat("v", 60000) + `"`},
+	} {
+		w := newPopulated(t)
+		id, _ := w.newKey(admin)
+		w.must(admin, "PutKeyPolicy", `{"KeyId":"`+id+`","Policy":`+quoted(`{"Version":"2012-10-17","Statement":[`+keeper+`,`+c.statements+`]}`)+`}`)
+		body := encryptBody(id, `{`+c.context+`}`)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r := w.call(nobody, "Encrypt", body)
+		runtime.ReadMemStats(&after)
+		if r.code != "AccessDeniedException" {
+			t.Errorf("%s: %d %s %s", name, r.status, r.code, r.message)
+		}
+		if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 6 {
+			t.Errorf("%s: a refusal takes %d MiB", name, n)
+		}
+	}
+}
