@@ -180,11 +180,23 @@ func KeepsControl(ctx context.Context, q *Question, r *key.Record, policy *iam.P
 	changed := *r
 	changed.Policy = policy
 	conditions := *q.Conditions
-	conditions.Record = &changed
+	conditions.Record, conditions.Own = &changed, laterOn{conditions.Own}
 	_, err := OnKey(ctx, &Question{
 		Caller: q.Caller, Action: iam.NewAction("kms:PutKeyPolicy"), Conditions: &conditions, Record: &changed,
 	})
 	return err == nil
+}
+
+// laterOn is what a request has of the condition keys of PutKeyPolicy. The tags
+// that come with CreateKey will not be there when the policy is to be changed.
+type laterOn struct{ own Own }
+
+// Value implements Own.
+func (l laterOn) Value(k iam.Key) iam.Value {
+	if l.own == nil || k.Name != "kms:bypasspolicylockoutsafetycheck" {
+		return iam.Value{}
+	}
+	return l.own.Value(k)
 }
 
 func denied(caller *iam.Principal, action iam.Action, resource, tail string) *fault.Error {

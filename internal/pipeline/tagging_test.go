@@ -1,6 +1,9 @@
 package pipeline_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestSEC_B10: tags that come with CreateKey need what TagResource on a key of
 // the account needs. A policy about those keys has its say, as an Allow and as a Deny.
@@ -45,5 +48,24 @@ func TestSEC_B03_TagsInTwoCases(t *testing.T) {
 		}
 		w.must(admin, "UntagResource", `{"KeyId":"`+id+`","TagKeys":["Quarantine"]}`)
 		w.must(allowed, "Encrypt", encryptBody(id, `{}`))
+	}
+}
+
+// The lockout check asks whether the policy can be changed later, not now: what the
+// request itself brings along does not count.
+func TestLockoutByTheRequestItself(t *testing.T) {
+	w := newPopulated(t)
+	for _, condition := range []string{`{"StringEquals":{"aws:RequestTag/a":"b"}}`, `{"ForAnyValue:StringEquals":{"aws:TagKeys":"a"}}`, `{"StringEquals":{"aws:ResourceTag/a":"b"}}`} {
+		policy := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + userARN(admin) + `"},"Action":"kms:*","Resource":"*","Condition":` + condition + `}}`
+		r := w.call(admin, "CreateKey", `{"Tags":[{"TagKey":"a","TagValue":"b"}],"Policy":`+quoted(policy)+`}`)
+		if !strings.Contains(condition, "ResourceTag") {
+			w.refused(r, "MalformedPolicyDocumentException", "The new key policy will not allow you to update the key policy in the future.")
+			continue
+		}
+		if r.status != 200 {
+			t.Fatalf("%s: %d %s %s", condition, r.status, r.code, r.message)
+		}
+		id := r.body["KeyMetadata"].(map[string]any)["KeyId"].(string)
+		w.must(admin, "PutKeyPolicy", `{"KeyId":"`+id+`","Policy":`+quoted(policy)+`}`)
 	}
 }
