@@ -43,3 +43,23 @@ func TestSEC_F_WorkOfADecision(t *testing.T) {
 		}
 	}
 }
+
+// The same of IAM: tags that are sent, and conditions on them.
+func TestSEC_F_WorkOfADecisionInIAM(t *testing.T) {
+	w := newWorld(t)
+	var keys, pairs []string
+	for i := range 1000 {
+		keys = append(keys, fmt.Sprintf(`"aws:RequestTag/%d":""`, i))
+	}
+	for i := range 50 {
+		pairs = append(pairs, fmt.Sprintf("Tags.member.%d.Key", i+1), fmt.Sprintf("k%d", i), fmt.Sprintf("Tags.member.%d.Value", i+1), strings.Repeat("v", 250))
+	}
+	caller := user(account, "alice", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringNotEquals":{`+strings.Join(keys, ",")+`}}}}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	a := w.form(caller, "CreateUser", append(pairs, "UserName", "bob")...)
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) >> 20; a.code != "AccessDenied" || n > 12 {
+		t.Errorf("%d %s takes %d MiB", a.status, a.code, n)
+	}
+}

@@ -19,9 +19,11 @@ import (
 func conditionKey(op string, c *action.Call, in api.Input, resource string, k iam.Key) iam.Value {
 	switch k.Name {
 	case "aws:requesttag":
-		return valueOf(sentTags(in), k.Sub)
+		tags := sentTags(in)
+		return valueOf(tags, k.Sub).After(tagSteps * len(tags))
 	case "aws:tagkeys":
-		return iam.Texts(sentTagKeys(in))
+		names := sentTagKeys(in)
+		return iam.Texts(names).After(tagSteps * len(names))
 	case "aws:resourcetag", "iam:resourcetag":
 		tags, _ := attributes(c.Identities, resource)
 		return valueOf(tags, k.Sub)
@@ -63,6 +65,9 @@ func attributes(v identity.View, name string) (tags []identity.Tag, boundary str
 	}
 	return nil, ""
 }
+
+// tagSteps is what it takes to read a tag off the request, in steps of an evaluation.
+const tagSteps = 64
 
 // member reads a member of an input by its name; an absent one is the zero value.
 func member[T any](in api.Input, name string) (v T) {
