@@ -82,7 +82,7 @@ func (c *Conditions) global(k iam.Key) (v iam.Value, ok bool) {
 		return iam.Flag(c.Secure), true
 	case "aws:sourceip":
 		if !c.Source.IsValid() {
-			return iam.Value{}, true
+			return iam.Text("unknown"), true // which no operator on addresses can read: a Deny of some counts
 		}
 		return iam.Addr(c.Source), true
 	case "aws:useragent":

@@ -17,7 +17,7 @@ type origin struct {
 // X-Forwarded-For of any other peer is only what it claims. The list is read from
 // the right, where the nearest proxy wrote; the first address that is no
 // trusted proxy's is the caller. One that cannot be read leaves the caller unknown, so
-// that no condition on addresses is met.
+// that no condition on addresses can be told: it allows nothing, and denies.
 func (c *conn) origin(r *http.Request) origin {
 	o := origin{addr: c.peer, secure: c.server.o.TLS != nil, shown: c.remote}
 	if r == nil || !c.server.trusts(c.peer) {

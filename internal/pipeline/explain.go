@@ -44,7 +44,8 @@ func (w *walk) Explain(ctx context.Context, c action.Case) (allowed bool, why an
 // assume reads condition keys as somebody writes them, and the encryption context
 // among them.
 func assume(written map[string][]string) (map[iam.Key]iam.Value, map[string]string, error) {
-	assumed, context := make(map[iam.Key]iam.Value), make(map[string]string)
+	source := iam.Key{Name: "aws:sourceip"}
+	assumed, context := map[iam.Key]iam.Value{source: {}}, make(map[string]string)
 	for name, values := range written {
 		k, ok := iam.NewKey(name)
 		if !ok {
