@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 )
 
 // printJSON prints any value indented. Members that the answer did not have, and
@@ -50,7 +51,7 @@ func printTable(w io.Writer, heading []string, rows [][]string) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join(heading, "\t"))
 	for _, row := range rows {
-		fmt.Fprintln(t, strings.Join(row, "\t"))
+		fmt.Fprintln(t, strings.Join(shownEach(row), "\t"))
 	}
 	return t.Flush()
 }
@@ -63,10 +64,29 @@ func printFacts(w io.Writer, facts []fact) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, f := range facts {
 		if f.value != "" {
-			fmt.Fprintf(t, "%s\t%s\n", f.name, f.value)
+			fmt.Fprintf(t, "%s\t%s\n", f.name, shown(f.value))
 		}
 	}
 	return t.Flush()
+}
+
+// shown is a text that somebody else wrote, for a terminal, which would obey the
+// control characters in it. A line feed would make up lines of ours.
+func shown(s string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
+
+func shownEach(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = shown(s)
+	}
+	return out
 }
 
 func date(t *time.Time) string {

@@ -87,7 +87,7 @@ func printExplanation(w io.Writer, e *authz.Explanation) {
 		fmt.Fprintln(w, "ALLOWED")
 	} else {
 		fmt.Fprintln(w, "DENIED")
-		fmt.Fprintln(w, "  "+e.Why)
+		fmt.Fprintln(w, "  "+shown(e.Why))
 	}
 	for _, p := range e.Policies {
 		fmt.Fprintf(w, "\n%s\n", p.Policy)
@@ -111,7 +111,7 @@ func printStatement(w io.Writer, s iam.Trace) {
 		effect = "Deny"
 	}
 	if s.SID != "" {
-		name = " " + s.SID
+		name = " " + shown(s.SID)
 	}
 	outcome := "does not match"
 	switch {
@@ -129,13 +129,13 @@ func printStatement(w io.Writer, s iam.Trace) {
 		for _, c := range s.Conditions {
 			had := "absent"
 			if len(c.Had) > 0 {
-				had = strings.Join(c.Had, ", ")
+				had = shown(strings.Join(c.Had, ", "))
 			}
-			fmt.Fprintf(w, "      %s %s: wants %s, has %s: %s\n", c.Operator, c.Key, strings.Join(c.Wanted, " or "), had, c.Result)
+			fmt.Fprintf(w, "      %s %s: wants %s, has %s: %s\n", c.Operator, shown(c.Key), shown(strings.Join(c.Wanted, " or ")), had, c.Result)
 		}
 	}
 	for _, d := range s.Diagnostics {
-		fmt.Fprintf(w, "      cannot be told: %s\n", d)
+		fmt.Fprintf(w, "      cannot be told: %s\n", shown(d))
 	}
 }
 
@@ -165,7 +165,7 @@ func (c *policyLintCmd) Run(w *world) error {
 		for _, f := range iam.Lint(p, kind) {
 			where := fmt.Sprintf("statement %d", f.Statement)
 			if f.SID != "" {
-				where += " (" + f.SID + ")"
+				where += " (" + shown(f.SID) + ")"
 			}
 			fmt.Fprintf(w.stdout, "%s: %s: %s: %s\n", file, where, f.Code, f.Text)
 			n++
