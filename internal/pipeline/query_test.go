@@ -93,7 +93,7 @@ func (w *world) denied(a answer, status int, code, message string) {
 // prove.
 func (w *world) as(keyID string) caller {
 	w.t.Helper()
-	c, err := w.identities.Credential(context.Background(), keyID)
+	c, err := w.identities.Credential(context.Background(), keyID, "")
 	if err != nil {
 		return caller{}
 	}

@@ -32,6 +32,9 @@ const (
 	IncompleteSignature        fault.Code = "IncompleteSignatureException"
 	UnrecognizedClient         fault.Code = "UnrecognizedClientException"
 	InvalidSignature           fault.Code = "InvalidSignatureException"
+	// ExpiredToken is ExpiredTokenException in KMS. In STS that is the code of
+	// something else, an expired web identity token.
+	ExpiredToken fault.Code = "ExpiredToken"
 )
 
 const (
@@ -61,15 +64,18 @@ type Credential struct {
 	Secret    secret.Bytes
 	Revision  uint64 // changes whenever the secret does
 	Principal *iam.Principal
+	Expires   time.Time // of temporary credentials; zero: never
 }
 
 // Keys knows access keys.
 type Keys interface {
-	// Credential returns what stands behind an access key id, or ErrUnknownKey.
-	Credential(ctx context.Context, accessKeyID string) (Credential, error)
+	// Credential returns what stands behind an access key id, or ErrUnknownKey. The
+	// token is that of temporary credentials, as it was sent: empty with others.
+	Credential(ctx context.Context, accessKeyID, token string) (Credential, error)
 }
 
-// ErrUnknownKey is what Keys answers for an access key id that is not there.
+// ErrUnknownKey is what Keys answers for an access key id that is not there, and for
+// one that does not go with the token.
 var ErrUnknownKey = errors.New("sigv4: unknown access key")
 
 // Verified is what a good signature proves.
@@ -135,10 +141,9 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err := checkPayloadHash(r, &payload); err != nil {
 		return Verified{}, err
 	}
-	cred, err := v.keys.Credential(ctx, auth.accessKey)
-	known := err == nil
-	if err != nil && !errors.Is(err, ErrUnknownKey) {
-		return Verified{}, fmt.Errorf("look up access key: %w", err)
+	cred, known, err := v.lookUp(ctx, auth.accessKey, r.Header["X-Amz-Security-Token"])
+	if err != nil {
+		return Verified{}, err
 	}
 	// An unknown access key costs the same work as a known one, with a secret
 	// that nobody has: time tells no more than the code does, which is that of AWS.
@@ -147,14 +152,45 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 		cred, owner = v.dummy, ""
 	}
 	matches := v.matches(r, auth, &payload, owner, cred)
-	switch {
-	case !known || len(r.Header["X-Amz-Security-Token"]) > 0:
-		// No session credentials are issued yet, so a session token is never valid.
-		return Verified{}, fault.New(UnrecognizedClient, "The security token included in the request is invalid.")
-	case !matches:
-		return Verified{}, errMismatch()
+	if err := judge(known, matches, cred, now); err != nil {
+		return Verified{}, err
 	}
 	return Verified{Principal: cred.Principal, Region: auth.region, Signed: signed, Signature: auth.signature}, nil
+}
+
+// MaxToken is the longest session token that is looked at, in bytes.
+const MaxToken = 4096
+
+// lookUp asks for what stands behind an access key id and the token that was sent
+// with it, if one was. A token that cannot be one is never looked up.
+func (v *Verifier) lookUp(ctx context.Context, accessKey string, sent []string) (cred Credential, known bool, err error) {
+	token := ""
+	if len(sent) > 0 {
+		if token = sent[0]; token == "" || len(token) > MaxToken {
+			return Credential{}, false, nil
+		}
+	}
+	cred, err = v.keys.Credential(ctx, accessKey, token)
+	switch {
+	case err == nil:
+		return cred, true, nil
+	case errors.Is(err, ErrUnknownKey):
+		return Credential{}, false, nil
+	}
+	return Credential{}, false, fmt.Errorf("look up access key: %w", err)
+}
+
+// judge is the verdict. That a session is over is told to who holds its secret.
+func judge(known, matches bool, cred Credential, now time.Time) error {
+	switch {
+	case !known:
+		return fault.New(UnrecognizedClient, "The security token included in the request is invalid.")
+	case !matches:
+		return errMismatch()
+	case !cred.Expires.IsZero() && !now.Before(cred.Expires):
+		return fault.New(ExpiredToken, "The security token included in the request is expired")
+	}
+	return nil
 }
 
 func errMismatch() error {
