@@ -63,7 +63,8 @@ type Use[In any] struct {
 	Grant func(*In) (token, id string)
 
 	// Entity is the ARN of a user, a role or another thing of IAM's, whether it
-	// is there or not; of OnEntity.
+	// is there or not; of OnEntity and OnRole. One of OnRole that is empty says that
+	// the use does not apply.
 	Entity func(*Call, *In) string
 }
 
@@ -78,6 +79,7 @@ const (
 	OnNewAlias             // an alias by its name, which may exist
 	OnGrant                // a grant, and its key
 	OnEntity               // a user, a role or another thing of IAM's, which may exist
+	OnRole                 // a role that is to be assumed, of any account, which may exist
 )
 
 // An Opening says which material of a key is opened, once that is permitted.
@@ -107,6 +109,7 @@ type Held struct {
 	Record *key.Record
 	Alias  *key.Alias   // of OnAlias and OnNewAlias; nil where there is none yet
 	Grant  *grant.Grant // of OnGrant
+	Role   *identity.Role
 	Key    *crypt.Symmetric
 	Blob   crypt.Blob
 }
@@ -128,6 +131,7 @@ type Call struct {
 
 	Changes         []keyring.Change  // wished for so far
 	IdentityChanges []identity.Change // the same, of users, roles and so on
+	Issued          string            // id of the access key that the answer gives out, for the audit
 }
 
 // A Case is a question that somebody asks about somebody else.

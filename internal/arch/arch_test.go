@@ -40,7 +40,7 @@ store, seal, sigv4, iam, arn, secret, fault                 < identity
 NONE                                                        < audit
 api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action
 action, api/iamapi, api/query, arn, iam, identity, fault    < action/iamaction
-action, api/stsapi                                          < action/stsaction
+action, api, api/query, api/stsapi, fault, iam, identity    < action/stsaction
 action, api, api/adminapi, api/query, fault, identity       < action/adminaction
 action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd

@@ -71,6 +71,9 @@ func (q *Question) traces(resource string) (all []PolicyTrace) {
 		keyReq := q.request(resource, true)
 		all = append(all, PolicyTrace{"key policy", q.Record.Policy.EvaluateResource(keyReq), q.Record.Policy.Explain(keyReq, iam.KeyPolicy)})
 	}
+	if q.Role != nil {
+		all = append(all, PolicyTrace{"trust policy", q.Role.Trust.EvaluateTrust(req), q.Role.Trust.Explain(req, iam.TrustPolicy)})
+	}
 	for i, p := range q.Caller.Policies {
 		identity(fmt.Sprintf("identity policy %d", i+1), p)
 	}

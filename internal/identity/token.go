@@ -43,6 +43,9 @@ type TemporaryCredentials struct {
 	Token       secret.Bytes
 }
 
+// MaxToken is the longest session token, in bytes.
+const MaxToken = sigv4.MaxToken
+
 const (
 	// sessionPath is where the record of a session would lie if it lay in the store. It is
 	// bound to the token, so that no token passes for a record, no record for a
@@ -95,7 +98,7 @@ type TokenTooLarge struct {
 
 // Error implements error.
 func (e *TokenTooLarge) Error() string {
-	return fmt.Sprintf("identity: the session token would have %d bytes, and may have %d", e.Size, sigv4.MaxToken)
+	return fmt.Sprintf("identity: the session token would have %d bytes, and may have %d", e.Size, MaxToken)
 }
 
 // IssueSession makes credentials of a session, or says *TokenTooLarge. percent is how
@@ -113,11 +116,11 @@ func (v View) IssueSession(s *Session) (c TemporaryCredentials, percent int, err
 	if err != nil {
 		return c, 0, err
 	}
-	room := sigv4.MaxToken - without
-	if percent = (100*(size-without) + room - 1) / room; size > sigv4.MaxToken {
+	room := MaxToken - without
+	if percent = (100*(size-without) + room - 1) / room; size > MaxToken {
 		return c, percent, &TokenTooLarge{size, percent}
 	}
-	e.pad(min(s.MinimumSize, sigv4.MaxToken), size)
+	e.pad(min(s.MinimumSize, MaxToken), size)
 	token, err := v.sealToken(c.AccessKeyID, e)
 	if err != nil {
 		return c, 0, err
@@ -189,9 +192,9 @@ func (v View) sessionSecret(accessKeyID, token string) (secret.Bytes, error) {
 // errToken is every token that we did not make for this access key.
 var errToken = errors.New("identity: the session token is not authentic")
 
-// openToken reads a token of at most sigv4.MaxToken bytes.
+// openToken reads a token of at most MaxToken bytes.
 func (v View) openToken(accessKeyID, token string) (Session, error) {
-	if len(token) > sigv4.MaxToken || !strings.HasPrefix(accessKeyID, "ASIA") {
+	if len(token) > MaxToken || !strings.HasPrefix(accessKeyID, "ASIA") {
 		return Session{}, errToken
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)

@@ -93,6 +93,9 @@ type service struct {
 	codec  wire.Codec
 	table  map[string]*action.Entry
 	notYet map[string]string
+	// longTerm: a user calls it with a long-term key. A session of a user, which may
+	// have been made with a stolen one, is to leave nothing behind that outlives it.
+	longTerm bool
 }
 
 // A Road leads to the keys of one ring and to the identities of one directory. It
@@ -132,14 +135,14 @@ type Options struct {
 // New lays the road.
 func New(o Options) *Road {
 	r := &Road{
-		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet()},
+		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 	}
 	for _, s := range []*service{
-		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet()},
-		{stsapi.STS(), wire.Query{Service: stsapi.STS()}, stsaction.Table(), stsaction.NotYet()},
-		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(), nil},
+		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet(), true},
+		{stsapi.STS(), wire.Query{Service: stsapi.STS()}, stsaction.Table(), stsaction.NotYet(), false},
+		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(), nil, true},
 	} {
 		r.forms[s.Version] = s
 	}

@@ -193,6 +193,9 @@ func (w *walk) authenticate(ctx context.Context) error {
 	}
 	w.who = who
 	w.identities.Used(who.Principal.AccessKeyID, w.service.Name, who.Region, w.now)
+	if w.service.longTerm && who.Principal.Kind == iam.User && !who.Principal.TokenIssued.IsZero() {
+		return fault.New("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
 	if w.entry == nil {
 		return fault.Newf(api.UnsupportedOperationException, "%s is not supported by this version of Trent: it %s.", w.operation, w.service.notYet[w.operation])
 	}
@@ -268,6 +271,12 @@ func (w *walk) permit(ctx context.Context, i int) error {
 		return err
 	case action.OnGrant:
 		return authz.OnGrant(q, w.held[i].Grant)
+	case action.OnRole:
+		if r := w.held[i].Role; r != nil {
+			q.Role = &authz.Role{ARN: u.resource, Account: r.Account, Trust: r.Trust}
+			w.conditions.Owner = r.Account
+		}
+		return authz.OnRole(q, u.resource)
 	}
 	if u.entry.Operator {
 		return authz.OnDeployment(q, w.first)
@@ -408,7 +417,10 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 		Resources: w.resources(), Params: b.params, Took: w.Road.now().Sub(w.req.Received),
 	}
 	if p := w.who.Principal; p != nil {
-		rec.Principal, rec.Account, rec.AccessKeyID = p.ARN, p.Account, p.AccessKeyID
+		rec.Principal, rec.Account, rec.AccessKeyID, rec.SourceIdentity = p.ARN, p.Account, p.AccessKeyID, p.SourceIdentity
+	}
+	if f == nil {
+		rec.IssuedKeyID = w.call.Issued
 	}
 	if w.entry != nil {
 		rec.Mutates = w.entry.Mutates
