@@ -19,6 +19,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
+	"trent/internal/secret"
 )
 
 // An Action is everything the server knows about one API action.
@@ -30,7 +31,10 @@ type Action[In, Out any] struct {
 	Mutates bool                    // it changes state: it cannot be replayed
 	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
-	Run     func(context.Context, *Call, *In) (*Out, error)
+	// Federates says that the request needs no signature: that somebody else vouches for
+	// the caller, in a token that is a member of the input, to assume a role.
+	Federates func(*In) (role string, token secret.Bytes)
+	Run       func(context.Context, *Call, *In) (*Out, error)
 }
 
 // A Use is one resource that an action touches under one permission.
@@ -128,10 +132,19 @@ type Call struct {
 	// that encodes to JSON.
 	Explain    func(context.Context, Case) (allowed bool, why any, err error)
 	Identities identity.View // as they were when the walk began
+	// WebIdentity is who was vouched for; of an entry that Federates.
+	WebIdentity WebIdentity
 
 	Changes         []keyring.Change  // wished for so far
 	IdentityChanges []identity.Change // the same, of users, roles and so on
 	Issued          string            // id of the access key that the answer gives out, for the audit
+}
+
+// A WebIdentity is somebody for whom an identity provider of an account vouches.
+type WebIdentity struct {
+	Provider string // ARN
+	Subject  string
+	Audience string
 }
 
 // A Case is a question that somebody asks about somebody else.
@@ -187,6 +200,8 @@ type Entry struct {
 	Once    bool
 	Audit   []string
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
+
+	Federates func(api.Input) (role string, token secret.Bytes) // nil: it needs a signature
 }
 
 // A Resource is a Use with its types taken off.
@@ -232,6 +247,9 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	}
 	if a.Rules != nil {
 		e.Rules = func(in api.Input) error { return a.Rules(in.(any).(*In)) }
+	}
+	if a.Federates != nil {
+		e.Federates = func(in api.Input) (string, secret.Bytes) { return a.Federates(in.(any).(*In)) }
 	}
 	if a.Fit != nil {
 		e.Fit = func(h []Held, in api.Input) error { return a.Fit(h, in.(any).(*In)) }

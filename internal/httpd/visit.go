@@ -42,6 +42,7 @@ func (c *conn) answer(r *http.Request, refused error) bool {
 		}
 		v.road.Target, v.road.UserAgent = r.Header.Get("X-Amz-Target"), r.Header.Get("User-Agent")
 		v.road.Form = isForm(r.Header.Get("Content-Type"))
+		v.road.Unsigned = len(r.Header["Authorization"]) == 0 && r.URL.RawQuery == ""
 	}
 	if v.road.Refused == nil {
 		v.road.Refused = admit(r)

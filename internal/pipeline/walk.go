@@ -33,6 +33,7 @@ type walk struct {
 	entry     *action.Entry
 
 	who  Identity      // room 2
+	web  webIdentity   // the same, of who has no signature
 	in   api.Input     // room 3
 	held []action.Held // rooms 4 to 7, one for each of the entry's uses
 	uses []use         // and what else is known of each
@@ -87,6 +88,9 @@ func (w *walk) steps(ctx context.Context) error {
 		return err
 	}
 	if err := w.decode(); err != nil { // 3: what
+		return err
+	}
+	if err := w.federate(ctx); err != nil { // 2 again, where the input says who
 		return err
 	}
 	for range maxRaces {
@@ -187,6 +191,10 @@ func (w *walk) formTarget() error {
 }
 
 func (w *walk) authenticate(ctx context.Context) error {
+	if w.entry != nil && w.entry.Federates != nil && w.req.Unsigned {
+		w.who = Identity{Principal: new(iam.Principal)} // nobody, until somebody vouches for them
+		return nil
+	}
 	who, err := w.req.Who.Authenticate(ctx, w.service.Name, w.req.Body, w.now)
 	if err != nil {
 		return err
@@ -328,12 +336,17 @@ type ownKeys struct {
 }
 
 // Value implements authz.Own.
-func (o *ownKeys) Value(k iam.Key) iam.Value { return o.entry.Value(o.walk.in, o.walk.held, k) }
+func (o *ownKeys) Value(k iam.Key) iam.Value {
+	if v, ok := o.walk.web.value(k); ok {
+		return v
+	}
+	return o.entry.Value(o.walk.in, o.walk.held, k)
+}
 
 func (w *walk) newCall() action.Call {
 	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		KeepsControl: w.keepsControl, Explain: w.explain,
+		WebIdentity: w.web.WebIdentity, KeepsControl: w.keepsControl, Explain: w.explain,
 	}
 }
 
@@ -418,6 +431,9 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 	}
 	if p := w.who.Principal; p != nil {
 		rec.Principal, rec.Account, rec.AccessKeyID, rec.SourceIdentity = p.ARN, p.Account, p.AccessKeyID, p.SourceIdentity
+	}
+	if w.web.token != nil {
+		rec.Principal, rec.Account = w.web.name(), w.web.account
 	}
 	if f == nil {
 		rec.IssuedKeyID = w.call.Issued

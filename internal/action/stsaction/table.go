@@ -13,7 +13,7 @@ import (
 // Table returns every action of STS that Trent performs, by name.
 func Table() map[string]*action.Entry {
 	table := make(map[string]*action.Entry)
-	for _, family := range [][]*action.Entry{assuming(), asking()} {
+	for _, family := range [][]*action.Entry{assuming(), federating(), asking()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -24,7 +24,7 @@ func Table() map[string]*action.Entry {
 // NotYet lists the operations of the model that are answered with
 // UnsupportedOperation, each with the reason.
 func NotYet() map[string]string {
-	return map[string]string{"AssumeRoleWithWebIdentity": "needs the keys of OpenID Connect providers"}
+	return nil
 }
 
 func entry[In, Out any](a action.Action[In, Out]) *action.Entry {
