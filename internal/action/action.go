@@ -31,6 +31,9 @@ type Action[In, Out any] struct {
 	Mutates bool                    // it changes state: it cannot be replayed
 	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
+	// Presigned says that the request may have its signature in its query, as in a link that
+	// is handed on.
+	Presigned bool
 	// Federates says that the request needs no signature: that somebody else vouches for
 	// the caller, in a token that is a member of the input, to assume a role.
 	Federates func(*In) (role string, token secret.Bytes)
@@ -201,6 +204,7 @@ type Entry struct {
 	Audit   []string
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
 
+	Presigned bool
 	Federates func(api.Input) (role string, token secret.Bytes) // nil: it needs a signature
 }
 
@@ -241,7 +245,7 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Audit: a.Audit}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit}
 	for _, u := range a.Uses {
 		e.Uses = append(e.Uses, resource(u))
 	}

@@ -34,6 +34,7 @@ type Request struct {
 	Received  time.Time
 	Target    string     // X-Amz-Target
 	Form      bool       // the body is a form: what is asked for stands in it, if there is no Target
+	Query     string     // of a presigned request, which has all that it asks for there
 	Body      []byte     // whole; the road keeps no part of it
 	Source    string     // address of the peer, and its port
 	Address   netip.Addr // of the caller, as policies see it

@@ -1,6 +1,7 @@
 // Package sigv4 verifies AWS Signature Version 4 on the Authorization header,
 // as AWS KMS, IAM and STS take it: POST / with an empty query (AWS General Reference,
-// "Signature Version 4 signing process"). It is pure: it is handed the request,
+// "Signature Version 4 signing process"); and in the query, for the one request that may
+// be presigned (presigned.go). It is pure: it is handed the request,
 // the clock and something that knows access keys.
 //
 // It canonicalises what arrived, and never rebuilds and re-signs a request: a
@@ -127,7 +128,12 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err != nil {
 		return Verified{}, err
 	}
-	signed, err := checkDate(r, auth, now)
+	stamp := r.Header["X-Amz-Date"]
+	if len(stamp) != 1 {
+		return Verified{}, fault.New(IncompleteSignature, "Authorization header requires existence of one 'X-Amz-Date' header. Authorization="+auth.shown())
+	}
+	auth.stamp = stamp[0]
+	signed, err := checkDate(auth, Window, now)
 	if err != nil {
 		return Verified{}, err
 	}
@@ -141,7 +147,13 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err := checkPayloadHash(r, &payload); err != nil {
 		return Verified{}, err
 	}
-	cred, known, err := v.lookUp(ctx, auth.accessKey, r.Header["X-Amz-Security-Token"])
+	return v.verify(ctx, r, auth, &payload, r.Header["X-Amz-Security-Token"], signed, now)
+}
+
+// verify asks for the secret and holds the signature against it, once all that can be
+// said without the secret has been said.
+func (v *Verifier) verify(ctx context.Context, r *Request, auth authorization, payload *[sha256.Size]byte, token []string, signed, now time.Time) (Verified, error) {
+	cred, known, err := v.lookUp(ctx, auth.accessKey, token)
 	if err != nil {
 		return Verified{}, err
 	}
@@ -151,7 +163,7 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if !known {
 		cred, owner = v.dummy, ""
 	}
-	matches := v.matches(r, auth, &payload, owner, cred)
+	matches := v.matches(r, auth, payload, owner, cred)
 	if err := judge(known, matches, cred, now); err != nil {
 		return Verified{}, err
 	}
@@ -197,26 +209,22 @@ func errMismatch() error {
 	return fault.New(InvalidSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 }
 
-// checkDate takes the time of the signature from X-Amz-Date and holds it
-// against the clock and the credential scope.
-func checkDate(r *Request, a authorization, now time.Time) (time.Time, error) {
-	stamp := r.Header["X-Amz-Date"]
-	if len(stamp) != 1 {
-		return time.Time{}, fault.New(IncompleteSignature, "Authorization header requires existence of one 'X-Amz-Date' header. Authorization="+a.shown())
-	}
-	signed, err := time.Parse(stampForm, stamp[0])
-	if err != nil || len(stamp[0]) != len(stampForm) {
+// checkDate holds the time of the signature, which may be so old, against the clock and
+// the credential scope.
+func checkDate(a authorization, age time.Duration, now time.Time) (time.Time, error) {
+	signed, err := time.Parse(stampForm, a.stamp)
+	if err != nil || len(a.stamp) != len(stampForm) {
 		return time.Time{}, fault.New(IncompleteSignature, "Date must be in ISO-8601 'basic format'. See http://en.wikipedia.org/wiki/ISO_8601")
 	}
 	now = now.UTC()
 	switch {
-	case signed.Before(now.Add(-Window)):
-		return time.Time{}, fault.Newf(InvalidSignature, "Signature expired: %s is now earlier than %s (%s - 5 min.)",
-			stamp[0], now.Add(-Window).Format(stampForm), now.Format(stampForm))
+	case signed.Before(now.Add(-age)):
+		return time.Time{}, fault.Newf(InvalidSignature, "Signature expired: %s is now earlier than %s (%s - %d min.)",
+			a.stamp, now.Add(-age).Format(stampForm), now.Format(stampForm), int(age/time.Minute))
 	case signed.After(now.Add(Window)):
 		return time.Time{}, fault.Newf(InvalidSignature, "Signature not yet current: %s is still later than %s (%s + 5 min.)",
-			stamp[0], now.Add(Window).Format(stampForm), now.Format(stampForm))
-	case a.date != stamp[0][:8]:
+			a.stamp, now.Add(Window).Format(stampForm), now.Format(stampForm))
+	case a.date != a.stamp[:8]:
 		return time.Time{}, fault.New(InvalidSignature, "Date in Credential scope does not match YYYYMMDD from the 'X-Amz-Date' header.")
 	}
 	return signed, nil
@@ -264,7 +272,7 @@ func (v *Verifier) matches(r *Request, a authorization, payload *[sha256.Size]by
 	}
 	sum := sha256.Sum256(b)
 	b = append(b[:0], "AWS4-HMAC-SHA256\n"...)
-	b = append(b, r.Header["X-Amz-Date"][0]...)
+	b = append(b, a.stamp...)
 	b = append(b, '\n')
 	b = append(b, a.scope...)
 	b = append(b, '\n')

@@ -35,8 +35,9 @@ func entry[In, Out any](a action.Action[In, Out]) *action.Entry {
 func asking() []*action.Entry {
 	return []*action.Entry{
 		entry(action.Action[stsapi.GetCallerIdentityInput, stsapi.GetCallerIdentityOutput]{
-			Name: "GetCallerIdentity", // needs no permission: it tells who signed
-			Run:  getCallerIdentity,
+			Name:      "GetCallerIdentity", // needs no permission: it tells who signed
+			Presigned: true,                // others find out by it who handed it to them
+			Run:       getCallerIdentity,
 		}),
 		entry(action.Action[stsapi.GetAccessKeyInfoInput, stsapi.GetAccessKeyInfoOutput]{
 			Name:  "GetAccessKeyInfo",
