@@ -44,6 +44,7 @@ type options struct {
 	region string
 	now    func() time.Time
 	users  []user
+	issuer bool
 }
 
 // An Option alters a Server before it starts.
@@ -56,6 +57,11 @@ func WithRegion(name string) Option { return func(o *options) { o.region = name 
 // WithClock gives the server another clock, to which its clients keep too. It
 // must be fit for use by many goroutines.
 func WithClock(now func() time.Time) Option { return func(o *options) { o.now = now } }
+
+// WithLoopbackIssuers lets the server ask OpenID Connect issuers on loopback addresses for
+// their keys, by HTTP: an issuer that a test makes. It is registered as https://127.0.0.1:PORT
+// and says http://127.0.0.1:PORT of itself.
+func WithLoopbackIssuers() Option { return func(o *options) { o.issuer = true } }
 
 // WithUser adds a user, also of another account, with identity policies. The
 // name must be unique among the users of the server. ClientAs acts as the user.
@@ -100,7 +106,9 @@ func (s *Server) Restart() {
 func (s *Server) start(address string) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	srv, err := server.Open(ctx, config.Store{Dir: s.Dir}, settings(address), slog.New(slog.DiscardHandler), s.o.now)
+	where := settings(address)
+	where.OIDCAllowHTTPLoopback = s.o.issuer
+	srv, err := server.Open(ctx, config.Store{Dir: s.Dir}, where, slog.New(slog.DiscardHandler), s.o.now)
 	if err != nil {
 		cancel()
 		s.t.Fatalf("trenttest: open: %v", err)

@@ -19,6 +19,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
+	"trent/internal/secret"
 )
 
 // An Action is everything the server knows about one API action.
@@ -30,7 +31,13 @@ type Action[In, Out any] struct {
 	Mutates bool                    // it changes state: it cannot be replayed
 	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
-	Run     func(context.Context, *Call, *In) (*Out, error)
+	// Presigned says that the request may have its signature in its query, as in a link that
+	// is handed on.
+	Presigned bool
+	// Federates says that the request needs no signature: that somebody else vouches for
+	// the caller, in a token that is a member of the input, to assume a role.
+	Federates func(*In) (role string, token secret.Bytes)
+	Run       func(context.Context, *Call, *In) (*Out, error)
 }
 
 // A Use is one resource that an action touches under one permission.
@@ -63,7 +70,8 @@ type Use[In any] struct {
 	Grant func(*In) (token, id string)
 
 	// Entity is the ARN of a user, a role or another thing of IAM's, or of a key to be,
-	// whether it is there or not; of OnEntity.
+	// whether it is there or not; of OnEntity and OnRole. One of OnRole that is empty
+	// says that the use does not apply.
 	Entity func(*Call, *In) string
 }
 
@@ -78,6 +86,7 @@ const (
 	OnNewAlias             // an alias by its name, which may exist
 	OnGrant                // a grant, and its key
 	OnEntity               // a thing by its ARN, which may exist: a user, a role, a key to be
+	OnRole                 // a role that is to be assumed, of any account, which may exist
 )
 
 // An Opening says which material of a key is opened, once that is permitted.
@@ -107,6 +116,7 @@ type Held struct {
 	Record *key.Record
 	Alias  *key.Alias   // of OnAlias and OnNewAlias; nil where there is none yet
 	Grant  *grant.Grant // of OnGrant
+	Role   *identity.Role
 	Key    *crypt.Symmetric
 	Blob   crypt.Blob
 }
@@ -120,9 +130,19 @@ type Call struct {
 	Lists      Lists
 	Decisions  Decisions
 	Identities identity.View // as they were when the walk began
+	// WebIdentity is who was vouched for; of an entry that Federates.
+	WebIdentity WebIdentity
 
 	Changes         []keyring.Change  // wished for so far
 	IdentityChanges []identity.Change // the same, of users, roles and so on
+	Issued          string            // id of the access key that the answer gives out, for the audit
+}
+
+// A WebIdentity is somebody for whom an identity provider of an account vouches.
+type WebIdentity struct {
+	Provider string // ARN
+	Subject  string
+	Audience string
 }
 
 // Decisions are those of room 5 that an action asks for itself.
@@ -191,6 +211,9 @@ type Entry struct {
 	// Condition gives the condition keys of a decision about a resource, where the
 	// uses do not: those that all actions of a service have alike. Or it is nil.
 	Condition func(c *Call, in api.Input, resource string, k iam.Key) iam.Value
+
+	Presigned bool
+	Federates func(api.Input) (role string, token secret.Bytes) // nil: it needs a signature
 }
 
 // A Resource is a Use with its types taken off.
@@ -230,12 +253,15 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Audit: a.Audit}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit}
 	for _, u := range a.Uses {
 		e.Uses = append(e.Uses, resource(u))
 	}
 	if a.Rules != nil {
 		e.Rules = func(in api.Input) error { return a.Rules(in.(any).(*In)) }
+	}
+	if a.Federates != nil {
+		e.Federates = func(in api.Input) (string, secret.Bytes) { return a.Federates(in.(any).(*In)) }
 	}
 	if a.Fit != nil {
 		e.Fit = func(h []Held, in api.Input) error { return a.Fit(h, in.(any).(*In)) }

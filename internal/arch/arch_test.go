@@ -38,11 +38,12 @@ secret, root                                                < seal
 store, seal, key, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 store, seal, sigv4, iam, arn, secret, fault                 < identity
 NONE                                                        < audit
+fault                                                       < oidc
 api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action
-action, api/iamapi, api/query, arn, iam, identity, fault    < action/iamaction
-action, api/stsapi                                          < action/stsaction
+action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
+action, api, api/query, api/stsapi, fault, iam, identity, secret < action/stsaction
 action, api, api/adminapi, api/query, fault, identity       < action/adminaction
-action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, wire < pipeline
+action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, oidc, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest
@@ -64,7 +65,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring"}
+var cryptographers = []string{"crypt", "recipient", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc"}
 
 type goPackage struct {
 	ImportPath string

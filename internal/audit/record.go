@@ -28,18 +28,22 @@ type Record struct {
 	Principal   string // ARN; empty where nobody was authenticated
 	Account     string
 	AccessKeyID string
-	Region      string
-	Service     string // of the operation, if it is not KMS: iam or sts
-	Operation   string // as in X-Amz-Target, or in the Action of a form; empty where unknown
-	Mutates     bool
-	DryRun      bool
-	Resources   []string // ARNs of what was decided upon: keys, aliases, users, …
-	Params      []byte   // a JSON object of the members that the action's entry names
-	Status      int      // of HTTP
-	ErrorCode   string   // empty: it succeeded
-	ErrorText   string   // as the caller got it
-	Reason      string   // for the log's reader alone: the cause behind the error
-	Took        time.Duration
+
+	SourceIdentity string // of the session that signed
+	IssuedKeyID    string // of the access key that the answer gave out
+
+	Region    string
+	Service   string // of the operation, if it is not KMS: iam or sts
+	Operation string // as in X-Amz-Target, or in the Action of a form; empty where unknown
+	Mutates   bool
+	DryRun    bool
+	Resources []string // ARNs of what was decided upon: keys, aliases, users, …
+	Params    []byte   // a JSON object of the members that the action's entry names
+	Status    int      // of HTTP
+	ErrorCode string   // empty: it succeeded
+	ErrorText string   // as the caller got it
+	Reason    string   // for the log's reader alone: the cause behind the error
+	Took      time.Duration
 }
 
 // Append appends the record as one line of JSON.
@@ -55,6 +59,7 @@ func (r *Record) Append(dst []byte) []byte {
 	dst = member(dst, "principal", r.Principal)
 	dst = member(dst, "account", r.Account)
 	dst = member(dst, "accessKeyId", r.AccessKeyID)
+	dst = member(dst, "sourceIdentity", r.SourceIdentity)
 	dst = member(dst, "region", r.Region)
 	dst = member(dst, "service", r.Service)
 	dst = member(dst, "operation", r.Operation)
@@ -74,6 +79,7 @@ func (r *Record) Append(dst []byte) []byte {
 		}
 		dst = append(dst, ']')
 	}
+	dst = member(dst, "issuedKeyId", r.IssuedKeyID)
 	if len(r.Params) > 0 {
 		dst = append(dst, `,"params":`...)
 		dst = append(dst, r.Params...)

@@ -50,6 +50,8 @@ type Question struct {
 	// Child is the grant that the caller wants to make. Who may make it by a grant of
 	// its own can pass on what that one gives and no more.
 	Child *grant.Grant
+
+	Role *Role // of OnRole; nil: there is none of that name
 }
 
 // Grants knows what was granted.

@@ -27,6 +27,9 @@ type Conditions struct {
 
 	// Record is the key that is asked about, or nil where none is.
 	Record *key.Record
+	// Owner is the account of what is asked about, where that is neither a key nor in
+	// the caller's account.
+	Owner string
 	// Account says that the question is one of those that have kms:CallerAccount
 	// without being about a key.
 	Account bool
@@ -93,6 +96,9 @@ func (c *Conditions) global(k iam.Key) (v iam.Value, ok bool) {
 		if c.Record != nil {
 			return iam.Text(c.Record.Account()), true
 		}
+		if c.Owner != "" {
+			return iam.Text(c.Owner), true
+		}
 		return text(c.Caller.Account), true
 	case "aws:resourcetag":
 		if c.Record != nil {
@@ -110,6 +116,9 @@ func (c *Conditions) ofCaller(k iam.Key) (iam.Value, bool) {
 	case "aws:principalarn":
 		if p.Kind == iam.RoleSession {
 			return text(p.RoleARN), true // the role, not the session
+		}
+		if p.Kind == iam.Nobody {
+			return iam.Value{}, true // a web identity has no ARN
 		}
 		return text(p.ARN), true
 	case "aws:principalaccount":

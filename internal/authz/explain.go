@@ -73,6 +73,12 @@ func (q *Question) traces(resource string) iter.Seq[PolicyTrace] {
 			}
 		}
 		req := q.request(resource, false)
+		if q.Role != nil {
+			p := q.Role.Trust
+			if !yield(PolicyTrace{"trust policy", p.EvaluateTrust(req), p.Explain(req, iam.TrustPolicy)}) {
+				return
+			}
+		}
 		for name, p := range q.identityPolicies() {
 			if !yield(PolicyTrace{name, p.EvaluateIdentity(req), p.Explain(req, iam.IdentityPolicy)}) {
 				return

@@ -57,6 +57,15 @@ type Serve struct {
 	// else these headers are ignored.
 	TrustedProxies []string `name:"trusted-proxies" placeholder:"CIDR" env:"TRENT_TRUSTED_PROXIES" help:"Proxies whose X-Forwarded-For is believed."`
 
+	// OIDCCA is a PEM file of certificates that are trusted, beside those of the system, to
+	// certify the issuers of OpenID Connect tokens: that of an issuer of one's own.
+	OIDCCA string `name:"oidc-ca" placeholder:"FILE" env:"TRENT_OIDC_CA" help:"Further CAs of OpenID Connect issuers, PEM."`
+
+	// OIDCAllowHTTPLoopback lets such issuers be on loopback addresses, with TLS or
+	// without. It is for tests and labs: whoever may register issuers could else lead
+	// Trent to what listens on its own machine.
+	OIDCAllowHTTPLoopback bool `name:"oidc-allow-http-loopback" env:"TRENT_OIDC_ALLOW_HTTP_LOOPBACK" help:"Allow OpenID Connect issuers on loopback, also by HTTP."`
+
 	// CacheKeys bounds how many keys are kept unsealed in memory, about 400 bytes
 	// each. A key that is not there costs some 6 µs more.
 	CacheKeys int `name:"cache-keys" default:"131072" placeholder:"N" env:"TRENT_CACHE_KEYS" help:"Keys kept unsealed in memory."`

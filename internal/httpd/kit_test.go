@@ -57,7 +57,7 @@ func newDirectory() directory {
 	}}}
 }
 
-func (d directory) Credential(_ context.Context, id string) (sigv4.Credential, error) {
+func (d directory) Credential(_ context.Context, id, _ string) (sigv4.Credential, error) {
 	if id != accessKey {
 		return sigv4.Credential{}, sigv4.ErrUnknownKey
 	}

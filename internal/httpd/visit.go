@@ -42,6 +42,10 @@ func (c *conn) answer(r *http.Request, refused error) bool {
 		}
 		v.road.Target, v.road.UserAgent = r.Header.Get("X-Amz-Target"), r.Header.Get("User-Agent")
 		v.road.Form = isForm(r.Header.Get("Content-Type"))
+		if isPresigned(r) {
+			v.road.Query = r.URL.RawQuery
+		}
+		v.road.Unsigned = len(r.Header["Authorization"]) == 0 && r.URL.RawQuery == ""
 	}
 	if v.road.Refused == nil {
 		v.road.Refused = admit(r)
@@ -69,12 +73,19 @@ func admit(r *http.Request) error {
 	switch {
 	case path != "/":
 		return fault.New(wire.NoSuchPath, "There is nothing at this path. Requests of the API are POST /.")
-	case r.Method != http.MethodPost:
+	case r.Method != http.MethodPost && !isPresigned(r):
 		return fault.New(wire.MethodNotAllowed, "Requests of the API are POST /.")
 	case r.Header.Get("Content-Encoding") != "":
 		return fault.New("SerializationException", "An encoded body is not accepted.")
 	}
 	return nil
+}
+
+// isPresigned reports whether the request claims to have its signature in the query,
+// and has nothing in its body.
+func isPresigned(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodPost) && r.ContentLength == 0 &&
+		r.Header.Get("X-Amz-Target") == "" && strings.Contains(r.URL.RawQuery, "X-Amz-Signature=")
 }
 
 // isForm reports whether this is the type of a form, whatever its charset.
@@ -93,13 +104,17 @@ func (v *visit) Authenticate(ctx context.Context, service string, body []byte, n
 	if v.sigv4.ContentLength == "" {
 		v.sigv4.ContentLength = strconv.Itoa(len(body))
 	}
-	who, err := v.conn.server.o.Verifier.Verify(ctx, &v.sigv4, now)
+	verify, life := v.conn.server.o.Verifier.Verify, sigv4.Window
+	if v.road.Query != "" {
+		verify, life = v.conn.server.o.Verifier.VerifyPresigned, sigv4.PresignedAge
+	}
+	who, err := verify(ctx, &v.sigv4, now)
 	if err != nil {
 		return pipeline.Identity{}, err
 	}
 	return pipeline.Identity{
 		Principal: who.Principal, Region: who.Region, Signature: who.Signature,
-		Signed: who.Signed, Expires: who.Signed.Add(sigv4.Window),
+		Signed: who.Signed, Expires: who.Signed.Add(life),
 	}, nil
 }
 

@@ -286,12 +286,15 @@ func TestKeys(t *testing.T) {
 		"kms:EncryptionContext:App": {Name: "kms:encryptioncontext", Sub: "app"}, "kms:EncryptionContext:a:b/c": {Name: "kms:encryptioncontext", Sub: "a:b/c"},
 		"kms:EncryptionContext::x": {Name: "kms:encryptioncontext", Sub: ":x"}, "aws:PrincipalTag/Kostenstelle Ä": {Name: "aws:principaltag", Sub: "kostenstelle ä"},
 		"kms:RecipientAttestation:PCR0": {Name: "kms:recipientattestation", Sub: "pcr0"}, "idp.example.com/main:sub": {Name: "idp.example.com/main:sub"},
+		"accounts.google.com:aud": {Name: "accounts.google.com:aud"}, "oidc.example.com:8443/id/AB:Sub": {Name: "oidc.example.com:8443/id/ab:sub"},
+		"127.0.0.1:7000:sub": {Name: "127.0.0.1:7000:sub"}, "keycloak:8443/realms/x:azp": {Name: "keycloak:8443/realms/x:azp"},
+		"oidc.example.com/a:b/c:sub": {Name: "oidc.example.com/a:b/c:sub"}, "kms:EncryptionContext:a.b/c:8": {Name: "kms:encryptioncontext", Sub: "a.b/c:8"},
 	} {
 		if got, ok := iam.NewKey(written); !ok || got != want {
 			t.Errorf("%s: %+v, %v", written, got, ok)
 		}
 	}
-	for _, written := range []string{"", ":", "a", "a:", ":b", "aws:RequestTag/", "kms:EncryptionContext:", "a:/b", "a:b\x00", "a:\xff", "a\n:b"} {
+	for _, written := range []string{"", ":", "a", "a:", ":b", "aws:RequestTag/", "kms:EncryptionContext:", "a:/b", "a:b\x00", "a:\xff", "a\n:b", "oidc.example.com:", "oidc.example.com/id", "oidc.example.com:8443/id", "oidc.example.com:sub:", "a:8080/x"} {
 		if got, ok := iam.NewKey(written); ok {
 			t.Errorf("%q is a key: %+v", written, got)
 		}

@@ -89,6 +89,12 @@ var knownKeys = map[string]KeyInfo{
 	"aws:viaawsservice":          {Type: BoolKey},
 	"aws:vpcsourceip":            {Type: IPKey},
 
+	"iam:resourcetag":       {Type: StringKey, Sub: true},
+	"sts:externalid":        {Type: StringKey},
+	"sts:rolesessionname":   {Type: StringKey},
+	"sts:sourceidentity":    {Type: StringKey},
+	"sts:transitivetagkeys": {Type: StringKey, Many: true},
+
 	"kms:bypasspolicylockoutsafetycheck":         {Type: BoolKey},
 	"kms:calleraccount":                          {Type: StringKey},
 	"kms:customermasterkeyspec":                  {Type: StringKey},

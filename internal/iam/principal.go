@@ -35,6 +35,7 @@ type Principal struct {
 	RoleID            string    // of a session: AROA…
 	AccessKeyID       string    // the key that signed
 	Tags              []Tag     // aws:PrincipalTag
+	TransitiveTags    []string  // of a session: keys of those tags that pass on to the sessions that it makes
 	SourceIdentity    string    // aws:SourceIdentity
 	FederatedProvider string    // of a web identity: the provider's ARN, or its name where it has none
 	TokenIssued       time.Time // zero: no temporary credentials

@@ -19,6 +19,9 @@ type Context interface {
 // is {"aws:requesttag", "team"}, kms:EncryptionContext:App is
 // {"kms:encryptioncontext", "app"}. In general, Sub begins after the next
 // colon or slash behind service:word.
+//
+// The keys of an identity provider are its URL without https://, a colon and a claim, such
+// as oidc.example.com:8443/id/ab:sub. They are all Name.
 type Key struct{ Name, Sub string }
 
 // NewKey folds and splits a key as documents write it. It reports false for
@@ -30,12 +33,22 @@ func NewKey(written string) (Key, bool) {
 	if !ok || service == "" || !utf8.ValidString(written) || strings.ContainsFunc(written, isControl) {
 		return Key{}, false
 	}
+	if ofProvider(service, rest) {
+		claim := folded[strings.LastIndexByte(folded, ':')+1:]
+		return Key{Name: folded}, claim != "" && !strings.Contains(claim, "/")
+	}
 	word, sub := rest, ""
 	if i := strings.IndexAny(rest, ":/"); i >= 0 {
 		word, sub = rest[:i], rest[i+1:]
 		ok = sub != ""
 	}
 	return Key{folded[:len(service)+1+len(word)], sub}, ok && word != ""
+}
+
+// ofProvider tells the URL of an identity provider from the name of a service: it has a
+// dot or a path before the first colon, or a port behind it.
+func ofProvider(service, rest string) bool {
+	return strings.ContainsAny(service, "./") || rest != "" && rest[0] >= '0' && rest[0] <= '9'
 }
 
 // Fold is the lower case in which keys are compared. Whoever looks for a Sub

@@ -122,9 +122,7 @@ func (v View) SessionOf(r *Role, name string) *iam.Principal {
 		ARN: arn.Session(v.partition, r.Account, r.Name, name), UniqueID: r.ID + ":" + name,
 		RoleARN: v.ARN(r), RoleID: r.ID,
 	}
-	for _, t := range r.Tags {
-		p.Tags = append(p.Tags, iam.Tag{Key: t.Key, Value: t.Value})
-	}
+	p.Tags = iamTags(r.Tags)
 	p.Policies, p.Boundary = v.RolePolicies(r)
 	return p
 }

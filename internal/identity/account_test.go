@@ -18,7 +18,7 @@ func TestClosedAccounts(t *testing.T) {
 	w := newWorld(t)
 	k := w.newcomer(account, "bob")
 	signs := func(d *identity.Directory) bool {
-		_, err := d.Credential(ctx, k.ID)
+		_, err := d.Credential(ctx, k.ID, "")
 		if err != nil && !errors.Is(err, sigv4.ErrUnknownKey) {
 			t.Fatal(err)
 		}

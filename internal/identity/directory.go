@@ -36,6 +36,7 @@ type Directory struct {
 	partition string
 	snap      atomic.Pointer[snapshot]
 	uses      *lastUses
+	sessions  sessions
 
 	mu    sync.Mutex // held by changes
 	stale bool       // the store may know more than the snapshot
@@ -47,8 +48,12 @@ func Open(ctx context.Context, st store.Store, s *seal.Sealer, partition string)
 	return d, d.load(ctx)
 }
 
-// Credential implements sigv4.Keys. An inactive key is as good as none.
-func (d *Directory) Credential(_ context.Context, accessKeyID string) (sigv4.Credential, error) {
+// Credential implements sigv4.Keys. An inactive key is as good as none, and so is a
+// session whose role, user or account is gone.
+func (d *Directory) Credential(_ context.Context, accessKeyID, token string) (sigv4.Credential, error) {
+	if token != "" {
+		return d.session(accessKeyID, token)
+	}
 	s, ok := d.snap.Load().signers[accessKeyID]
 	if !ok {
 		return sigv4.Credential{}, sigv4.ErrUnknownKey
@@ -57,7 +62,7 @@ func (d *Directory) Credential(_ context.Context, accessKeyID string) (sigv4.Cre
 }
 
 // View is all identities as they are now.
-func (d *Directory) View() View { return View{d.snap.Load(), d.partition, d.uses} }
+func (d *Directory) View() View { return View{d.snap.Load(), d.partition, d.uses, d.seal} }
 
 // A Change puts or deletes one entity, or alters an account itself.
 type Change struct {
@@ -207,7 +212,7 @@ func (d *Directory) sealerOf(a *Account, path string) *seal.Sealer {
 // replace makes a snapshot with the changes in it that were committed at rev.
 func (d *Directory) replace(before, a *Account, changes []Change, rev store.Rev) {
 	old := d.snap.Load()
-	next := &snapshot{maps.Clone(old.accounts), maps.Clone(old.signers), maps.Clone(old.aliases)}
+	next := &snapshot{accounts: maps.Clone(old.accounts), signers: maps.Clone(old.signers), aliases: maps.Clone(old.aliases)}
 	for id := range before.Keys.byID {
 		delete(next.signers, id)
 	}
@@ -230,6 +235,14 @@ func (d *Directory) replace(before, a *Account, changes []Change, rev store.Rev)
 		}
 	}
 	next.add(a, d.partition, d.uses)
+	d.show(next)
+}
+
+// show replaces the snapshot. The caller holds mu, or is alone.
+func (d *Directory) show(next *snapshot) {
+	if old := d.snap.Load(); old != nil {
+		next.number = old.number + 1
+	}
 	d.snap.Store(next)
 }
 
@@ -275,11 +288,11 @@ func (d *Directory) load(ctx context.Context) error {
 		if !sameRevisions(accounts, again) {
 			continue // pages of different moments
 		}
-		next := &snapshot{make(map[string]*Account), make(map[string]*signer), make(map[string]string)}
+		next := &snapshot{accounts: make(map[string]*Account), signers: make(map[string]*signer), aliases: make(map[string]string)}
 		for _, a := range accounts {
 			next.add(a, d.partition, d.uses)
 		}
-		d.snap.Store(next)
+		d.show(next)
 		d.stale = false
 		return nil
 	}

@@ -58,13 +58,13 @@ func (f *failing) Commit(ctx context.Context, b store.Batch) (store.Rev, error) 
 
 type world struct {
 	*identity.Directory
-	t     *testing.T
+	t     testing.TB
 	store *failing
 	seal  *seal.Sealer
 	path  string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "trent.db")
 	st, err := bolt.Create(path, bolt.Options{})
@@ -144,14 +144,14 @@ func TestUsersAndTheirKeys(t *testing.T) {
 		t.Errorf("access key %s with a secret of %d characters", admin.ID, admin.Secret.Len())
 	}
 	for _, d := range []*identity.Directory{w.Directory, w.open()} {
-		c, err := d.Credential(ctx, admin.ID)
+		c, err := d.Credential(ctx, admin.ID, "")
 		if err != nil || !c.Secret.Equal(admin.Secret) || c.Principal.ARN != "arn:aws:iam::111122223333:user/admin" || c.Principal.IsRoot() || len(c.Principal.Policies) != 1 || c.Revision == 0 {
 			t.Errorf("admin: %+v %v", c, err)
 		}
-		if c, err := d.Credential(ctx, owner.ID); err != nil || !c.Principal.IsRoot() {
+		if c, err := d.Credential(ctx, owner.ID, ""); err != nil || !c.Principal.IsRoot() {
 			t.Errorf("root: %+v %v", c, err)
 		}
-		if _, err := d.Credential(ctx, "AKIAAAAAAAAAAAAAAAAA"); !errors.Is(err, sigv4.ErrUnknownKey) {
+		if _, err := d.Credential(ctx, "AKIAAAAAAAAAAAAAAAAA", ""); !errors.Is(err, sigv4.ErrUnknownKey) {
 			t.Errorf("unknown key: %v", err)
 		}
 	}
@@ -184,8 +184,8 @@ func TestBootstrapRefuses(t *testing.T) {
 func TestSEC_A09_NamesDoNotCrossAccounts(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.newcomer(account, "app", identity.Administrator), w.newcomer(foreign, "app")
-	ca, _ := w.Credential(ctx, a.ID)
-	cb, _ := w.Credential(ctx, b.ID)
+	ca, _ := w.Credential(ctx, a.ID, "")
+	cb, _ := w.Credential(ctx, b.ID, "")
 	if ca.Principal.ARN == cb.Principal.ARN || ca.Principal.UniqueID == cb.Principal.UniqueID || len(cb.Principal.Policies) != 0 || ca.Secret.Equal(cb.Secret) {
 		t.Errorf("%+v and %+v", ca.Principal, cb.Principal)
 	}
@@ -252,11 +252,11 @@ func TestAllKindsSurvive(t *testing.T) {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
 	for _, d := range []*identity.Directory{w.Directory, w.open()} {
-		c, err := d.Credential(ctx, k.ID)
+		c, err := d.Credential(ctx, k.ID, "")
 		if err != nil || len(c.Principal.Policies) != 3 || c.Principal.Boundary == nil || c.Principal.ARN != "arn:aws:iam::111122223333:user/a/b/bob" {
 			t.Errorf("%+v %v", c.Principal, err)
 		}
-		again, _ := d.Credential(ctx, k.ID)
+		again, _ := d.Credential(ctx, k.ID, "")
 		if again.Principal != c.Principal {
 			t.Error("the principal is made anew each time")
 		}
@@ -293,16 +293,16 @@ func TestKeysComeAndGo(t *testing.T) {
 	off := *k
 	off.Inactive = true
 	w.commit(identity.Put(&off))
-	if _, err := w.Credential(ctx, k.ID); !errors.Is(err, sigv4.ErrUnknownKey) {
+	if _, err := w.Credential(ctx, k.ID, ""); !errors.Is(err, sigv4.ErrUnknownKey) {
 		t.Errorf("an inactive key: %v", err)
 	}
 	w.commit(identity.Put(k))
-	if _, err := w.Credential(ctx, k.ID); err != nil {
+	if _, err := w.Credential(ctx, k.ID, ""); err != nil {
 		t.Errorf("active again: %v", err)
 	}
 	w.commit(identity.Delete(k))
 	for _, d := range []*identity.Directory{w.Directory, w.open()} {
-		if _, err := d.Credential(ctx, k.ID); !errors.Is(err, sigv4.ErrUnknownKey) {
+		if _, err := d.Credential(ctx, k.ID, ""); !errors.Is(err, sigv4.ErrUnknownKey) {
 			t.Errorf("a deleted key: %v", err)
 		}
 	}
@@ -375,7 +375,7 @@ func TestSEC_E07_UnknownOutcome(t *testing.T) {
 			t.Fatalf("Commit: %v", err)
 		}
 		w.store.fault = nil
-		if _, err := w.Credential(ctx, k.ID); (err != nil) != applied {
+		if _, err := w.Credential(ctx, k.ID, ""); (err != nil) != applied {
 			t.Errorf("deleted in the store %v, but: %v", applied, err)
 		}
 		w.commit(identity.Create(user("carol")))
@@ -424,7 +424,7 @@ func TestSEC_B01_UnreadablePoliciesDeny(t *testing.T) {
 	u := w.View().Account(account).Users.All()[0].Clone()
 	u.Put(identity.InlinePolicy{Name: "newer", Policy: &iam.Policy{Source: `{"Version":"2099-01-01"}`}})
 	w.commit(identity.Put(u))
-	c, err := w.open().Credential(ctx, k.ID)
+	c, err := w.open().Credential(ctx, k.ID, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,7 +467,7 @@ func TestSEC_F02_CredentialDoesNotAllocate(t *testing.T) {
 	w := newWorld(t)
 	k := w.newcomer(account, "bob", allow("*"))
 	for _, id := range []string{k.ID, "AKIAAAAAAAAAAAAAAAAA"} {
-		if n := testing.AllocsPerRun(100, func() { _, _ = w.Credential(ctx, id) }); n > 0 {
+		if n := testing.AllocsPerRun(100, func() { _, _ = w.Credential(ctx, id, "") }); n > 0 {
 			t.Errorf("%s: %v allocations", id, n)
 		}
 	}

@@ -18,10 +18,12 @@ type View struct {
 	snap      *snapshot
 	partition string
 	uses      *lastUses
+	seal      *seal.Sealer // of session tokens
 }
 
 // snapshot is what a View shows. It is replaced, never changed.
 type snapshot struct {
+	number   uint64 // one more than the last one's
 	accounts map[string]*Account
 	signers  map[string]*signer // by access key id
 	aliases  map[string]string  // account aliases, to their accounts
@@ -163,9 +165,7 @@ func (a *Account) principal(partition string, k *AccessKey) *iam.Principal {
 		return p
 	}
 	p.Kind, p.ARN, p.UniqueID, p.Name = iam.User, arn.IAM(partition, a.ID, u.Resource()), u.ID, u.Name
-	for _, t := range u.Tags {
-		p.Tags = append(p.Tags, iam.Tag{Key: t.Key, Value: t.Value})
-	}
+	p.Tags = iamTags(u.Tags)
 	p.Policies = a.policies(partition, &u.Permissions)
 	for _, id := range u.Groups {
 		if g, ok := a.Groups.ByID(id); ok {
@@ -174,6 +174,13 @@ func (a *Account) principal(partition string, k *AccessKey) *iam.Principal {
 	}
 	p.Boundary = a.boundary(partition, u.Boundary)
 	return p
+}
+
+func iamTags(tags []Tag) (out []iam.Tag) {
+	for _, t := range tags {
+		out = append(out, iam.Tag{Key: t.Key, Value: t.Value})
+	}
+	return out
 }
 
 // RolePolicies are the policies of a role and its boundary, or nil, for the

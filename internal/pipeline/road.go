@@ -24,6 +24,7 @@ import (
 	"trent/internal/iam"
 	"trent/internal/identity"
 	"trent/internal/keyring"
+	"trent/internal/oidc"
 	"trent/internal/wire"
 )
 
@@ -33,12 +34,14 @@ type Request struct {
 	Received  time.Time
 	Target    string     // X-Amz-Target
 	Form      bool       // the body is a form: what is asked for stands in it, if there is no Target
+	Query     string     // of a presigned request, which has all that it asks for there
 	Body      []byte     // whole; the road keeps no part of it
 	Source    string     // address of the peer, and its port
 	Address   netip.Addr // of the caller, as policies see it
 	Secure    bool       // it came by TLS
 	UserAgent string
 	Who       Authenticator
+	Unsigned  bool   // nothing in it claims a signature
 	Refused   error  // why the door itself refuses it; then the road only writes it down
 	Room      []byte // where the answer may be put, if it has room
 }
@@ -87,12 +90,21 @@ type Identities interface {
 	Commit(ctx context.Context, v identity.View, changes []identity.Change, with identity.Addition) error
 }
 
+// WebIdentities verifies tokens of identity providers.
+type WebIdentities interface {
+	// Verify is oidc.Verifier's.
+	Verify(ctx context.Context, token []byte, find func(url string) (oidc.Provider, bool), now time.Time) (*oidc.Token, error)
+}
+
 // A service is a table of actions, and the protocol that it speaks.
 type service struct {
 	*api.Service
 	codec  wire.Codec
 	table  map[string]*action.Entry
 	notYet map[string]string
+	// longTerm: a user calls it with a long-term key. A session of a user, which may
+	// have been made with a stolen one, is to leave nothing behind that outlives it.
+	longTerm bool
 }
 
 // A Road leads to the keys of one ring and to the identities of one directory. It
@@ -102,6 +114,7 @@ type Road struct {
 	forms      map[string]*service // by version: the services of the query protocol
 	keys       Keys
 	identities Identities
+	web        WebIdentities
 	first      string // account of the deployment
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
@@ -118,6 +131,8 @@ type lineBuffers struct{ params, line []byte }
 type Options struct {
 	Keys       Keys
 	Identities Identities
+	// WebIdentities are verified by it; nil: by one with the roots of the system.
+	WebIdentities WebIdentities
 	// FirstAccount is the one whose principals may be allowed to operate the
 	// deployment; empty: nobody may.
 	FirstAccount string
@@ -132,14 +147,17 @@ type Options struct {
 // New lays the road.
 func New(o Options) *Road {
 	r := &Road{
-		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet()},
+		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
-		keys:  o.Keys, identities: o.Identities, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+	}
+	if r.web == nil {
+		r.web = oidc.New(oidc.Options{})
 	}
 	for _, s := range []*service{
-		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet()},
-		{stsapi.STS(), wire.Query{Service: stsapi.STS()}, stsaction.Table(), stsaction.NotYet()},
-		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(), nil},
+		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet(), true},
+		{stsapi.STS(), wire.Query{Service: stsapi.STS()}, stsaction.Table(), stsaction.NotYet(), false},
+		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(), nil, true},
 	} {
 		r.forms[s.Version] = s
 	}

@@ -33,6 +33,7 @@ type walk struct {
 	entry     *action.Entry
 
 	who  Identity      // room 2
+	web  webIdentity   // the same, of who has no signature
 	in   api.Input     // room 3
 	held []action.Held // rooms 4 to 7, one for each of the entry's uses
 	uses []use         // and what else is known of each
@@ -88,6 +89,9 @@ func (w *walk) steps(ctx context.Context) error {
 		return err
 	}
 	if err := w.decode(); err != nil { // 3: what
+		return err
+	}
+	if err := w.federate(ctx); err != nil { // 2 again, where the input says who
 		return err
 	}
 	for range maxRaces {
@@ -152,11 +156,14 @@ func (w *walk) caught(err *error) {
 
 // isForm reports whether what is asked for stands in the body. A target goes
 // before it: one request has one operation.
-func (w *walk) isForm() bool { return w.req.Form && w.req.Target == "" }
+func (w *walk) isForm() bool { return (w.req.Form || w.req.Query != "") && w.req.Target == "" }
 
 // target finds the service and the operation. The request says which, and never
 // the signature: that has to fit it.
 func (w *walk) target() error {
+	if w.req.Query != "" {
+		return w.presignedTarget()
+	}
 	if w.isForm() {
 		if err := w.formTarget(); err != nil {
 			return err
@@ -190,13 +197,32 @@ func (w *walk) formTarget() error {
 	return nil
 }
 
+// presignedTarget reads the operation of a presigned request. Of one that may not be
+// presigned, there is no signature.
+func (w *walk) presignedTarget() error {
+	name, version, err := query.Operation([]byte(w.req.Query))
+	s, ok := w.forms[version]
+	if err != nil || !ok || s.table[name] == nil || !s.table[name].Presigned || w.req.Target != "" {
+		return fault.New("MissingAuthenticationTokenException", "Missing Authentication Token")
+	}
+	w.service, w.codec, w.operation, w.entry = s, s.codec, name, s.table[name]
+	return nil
+}
+
 func (w *walk) authenticate(ctx context.Context) error {
+	if w.entry != nil && w.entry.Federates != nil && w.req.Unsigned {
+		w.who = Identity{Principal: new(iam.Principal)} // nobody, until somebody vouches for them
+		return nil
+	}
 	who, err := w.req.Who.Authenticate(ctx, w.service.Name, w.req.Body, w.now)
 	if err != nil {
 		return err
 	}
 	w.who = who
 	w.identities.Used(who.Principal.AccessKeyID, w.service.Name, who.Region, w.now)
+	if w.service.longTerm && who.Principal.Kind == iam.User && !who.Principal.TokenIssued.IsZero() {
+		return fault.New("UnrecognizedClientException", "The security token included in the request is invalid.")
+	}
 	if w.entry == nil {
 		return fault.Newf(api.UnsupportedOperationException, "%s is not supported by this version of Trent: it %s.", w.operation, w.service.notYet[w.operation])
 	}
@@ -269,6 +295,12 @@ func (w *walk) permit(ctx context.Context, i int) error {
 		return err
 	case action.OnGrant:
 		return authz.OnGrant(q, w.held[i].Grant)
+	case action.OnRole:
+		if r := w.held[i].Role; r != nil {
+			q.Role = &authz.Role{ARN: u.resource, Account: r.Account, Trust: r.Trust}
+			w.conditions.Owner = r.Account
+		}
+		return authz.OnRole(q, u.resource)
 	}
 	if u.entry.Operator {
 		return authz.OnDeployment(q, w.first)
@@ -322,6 +354,9 @@ type ownKeys struct {
 // Value implements authz.Own.
 func (o *ownKeys) Value(k iam.Key) iam.Value {
 	w := o.walk
+	if v, ok := w.web.value(k); ok {
+		return v
+	}
 	if condition := w.entry.Condition; condition != nil {
 		return condition(&w.call, w.in, o.use.resource, k)
 	}
@@ -331,7 +366,7 @@ func (o *ownKeys) Value(k iam.Key) iam.Value {
 func (w *walk) newCall() action.Call {
 	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		Decisions: w,
+		WebIdentity: w.web.WebIdentity, Decisions: w,
 	}
 }
 
@@ -422,7 +457,13 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 		Resources: w.resources(), Params: b.params, Took: w.Road.now().Sub(w.req.Received),
 	}
 	if p := w.who.Principal; p != nil {
-		rec.Principal, rec.Account, rec.AccessKeyID = p.ARN, p.Account, p.AccessKeyID
+		rec.Principal, rec.Account, rec.AccessKeyID, rec.SourceIdentity = p.ARN, p.Account, p.AccessKeyID, p.SourceIdentity
+	}
+	if w.web.token != nil {
+		rec.Principal, rec.Account = w.web.name(), w.web.account
+	}
+	if f == nil {
+		rec.IssuedKeyID = w.call.Issued
 	}
 	if w.entry != nil {
 		rec.Mutates = w.entry.Mutates

@@ -100,12 +100,27 @@ func (s *Sealer) Open(path string, sealed []byte) ([]byte, error) {
 // Derive makes a key for another purpose from the current root key, such as
 // the one that keeps pagination markers from being forged. Purposes are
 // constants of the callers.
-func (s *Sealer) Derive(purpose string) (secret.Bytes, error) {
-	b, err := hkdf.Expand(sha256.New, s.keys[s.current].Expose(), "trent purpose v1\x00"+string(s.cluster[:])+purpose, 32)
+func (s *Sealer) Derive(purpose string) (secret.Bytes, error) { return s.derive(s.current, purpose) }
+
+func (s *Sealer) derive(id uint32, purpose string) (secret.Bytes, error) {
+	rootKey, ok := s.keys[id]
+	if !ok {
+		return secret.Bytes{}, ErrUnreadable
+	}
+	b, err := hkdf.Expand(sha256.New, rootKey.Expose(), "trent purpose v1\x00"+string(s.cluster[:])+purpose, 32)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("seal: derive: %w", err)
 	}
 	return secret.New(b), nil
+}
+
+// DeriveFor makes a key for another purpose from the root key that sealed was sealed
+// under. It is the same one as long as that root key is there, whichever is current.
+func (s *Sealer) DeriveFor(sealed []byte, purpose string) (secret.Bytes, error) {
+	if len(sealed) < Overhead || sealed[0] != sealVersion {
+		return secret.Bytes{}, ErrUnreadable
+	}
+	return s.derive(binary.BigEndian.Uint32(sealed[1:headerSize]), purpose)
 }
 
 // aead is the cipher for one path. A path is written a few times in its life,

@@ -205,6 +205,19 @@ func TestDerive(t *testing.T) {
 	if c, err := again.Derive("p"); err != nil || !a.Equal(c) {
 		t.Errorf("another key after a restart (%v)", err)
 	}
+	sealed, err := s.Seal("somewhere", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := s.DeriveFor(sealed, "p"); err != nil || !a.Equal(c) {
+		t.Errorf("another key for what is sealed under the current root key (%v)", err)
+	}
+	sealed[4] ^= 1 // the id of a root key that is not there
+	for _, unknown := range [][]byte{sealed, sealed[:3], nil} {
+		if c, err := s.DeriveFor(unknown, "p"); !errors.Is(err, seal.ErrUnreadable) || !c.IsZero() {
+			t.Errorf("derived from nothing: %v", err)
+		}
+	}
 	cluster := s.Cluster()
 	if want := expand(rootKey, []byte("trent purpose v1\x00"), cluster[:], []byte("p")); !bytes.Equal(a.Expose(), want) {
 		t.Errorf("derived %x, want %x", a.Expose(), want)

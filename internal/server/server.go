@@ -110,7 +110,11 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
 		return err
 	}
-	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: s.users, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
+	web, err := webIdentities(s.config)
+	if err != nil {
+		return err
+	}
+	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: s.users, WebIdentities: web, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
 	s.door = httpd.New(httpd.Options{
 		Road:     road,
 		Verifier: sigv4.NewVerifier(s.users, regionsFrom(s.config.Regions, set.Partition)),

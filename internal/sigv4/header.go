@@ -24,6 +24,9 @@ type authorization struct {
 	signed    string // SignedHeaders, as sent
 	signature string
 	raw       string // the header, as sent
+
+	stamp string // when it was made, as sent
+	query string // canonical; of a presigned request
 }
 
 // parseAuthorization reads the one Authorization header.
@@ -168,7 +171,8 @@ func isSigned(list, name string) bool {
 // header is listed as signed and is not there, or has a line break in it, with
 // which one header could pass for two.
 func appendCanonical(b []byte, r *Request, a authorization, payload *[sha256.Size]byte) ([]byte, bool) {
-	b = append(b, "POST\n/\n\n"...)
+	b = append(append(b, r.Method...), "\n/\n"...)
+	b = append(append(b, a.query...), '\n')
 	top := len(b)
 	lines := 0
 	for rest := a.signed; rest != ""; {

@@ -35,10 +35,14 @@ var (
 	admin = &iam.Principal{Partition: "aws", Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/admin"}
 )
 
-// directory is the access keys of the tests.
+// directory is the access keys of the tests; of temporary ones, with the token behind
+// a slash.
 type directory map[string]sigv4.Credential
 
-func (d directory) Credential(_ context.Context, id string) (sigv4.Credential, error) {
+func (d directory) Credential(_ context.Context, id, token string) (sigv4.Credential, error) {
+	if token != "" {
+		id += "/" + token
+	}
 	c, ok := d[id]
 	if !ok {
 		return sigv4.Credential{}, sigv4.ErrUnknownKey

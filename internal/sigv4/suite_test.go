@@ -119,6 +119,6 @@ func TestSigningKeysAreBounded(t *testing.T) {
 
 type noKeys struct{}
 
-func (noKeys) Credential(context.Context, string) (Credential, error) {
+func (noKeys) Credential(context.Context, string, string) (Credential, error) {
 	return Credential{}, ErrUnknownKey
 }

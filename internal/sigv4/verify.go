@@ -1,6 +1,7 @@
 // Package sigv4 verifies AWS Signature Version 4 on the Authorization header,
 // as AWS KMS, IAM and STS take it: POST / with an empty query (AWS General Reference,
-// "Signature Version 4 signing process"). It is pure: it is handed the request,
+// "Signature Version 4 signing process"); and in the query, for the one request that may
+// be presigned (presigned.go). It is pure: it is handed the request,
 // the clock and something that knows access keys.
 //
 // It canonicalises what arrived, and never rebuilds and re-signs a request: a
@@ -32,6 +33,9 @@ const (
 	IncompleteSignature        fault.Code = "IncompleteSignatureException"
 	UnrecognizedClient         fault.Code = "UnrecognizedClientException"
 	InvalidSignature           fault.Code = "InvalidSignatureException"
+	// ExpiredToken is ExpiredTokenException in KMS. In STS that is the code of
+	// something else, an expired web identity token.
+	ExpiredToken fault.Code = "ExpiredToken"
 )
 
 const (
@@ -61,15 +65,18 @@ type Credential struct {
 	Secret    secret.Bytes
 	Revision  uint64 // changes whenever the secret does
 	Principal *iam.Principal
+	Expires   time.Time // of temporary credentials; zero: never
 }
 
 // Keys knows access keys.
 type Keys interface {
-	// Credential returns what stands behind an access key id, or ErrUnknownKey.
-	Credential(ctx context.Context, accessKeyID string) (Credential, error)
+	// Credential returns what stands behind an access key id, or ErrUnknownKey. The
+	// token is that of temporary credentials, as it was sent: empty with others.
+	Credential(ctx context.Context, accessKeyID, token string) (Credential, error)
 }
 
-// ErrUnknownKey is what Keys answers for an access key id that is not there.
+// ErrUnknownKey is what Keys answers for an access key id that is not there, and for
+// one that does not go with the token.
 var ErrUnknownKey = errors.New("sigv4: unknown access key")
 
 // Verified is what a good signature proves.
@@ -121,7 +128,12 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err != nil {
 		return Verified{}, err
 	}
-	signed, err := checkDate(r, auth, now)
+	stamp := r.Header["X-Amz-Date"]
+	if len(stamp) != 1 {
+		return Verified{}, fault.New(IncompleteSignature, "Authorization header requires existence of one 'X-Amz-Date' header. Authorization="+auth.shown())
+	}
+	auth.stamp = stamp[0]
+	signed, err := checkDate(auth, Window, now)
 	if err != nil {
 		return Verified{}, err
 	}
@@ -135,10 +147,15 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err := checkPayloadHash(r, &payload); err != nil {
 		return Verified{}, err
 	}
-	cred, err := v.keys.Credential(ctx, auth.accessKey)
-	known := err == nil
-	if err != nil && !errors.Is(err, ErrUnknownKey) {
-		return Verified{}, fmt.Errorf("look up access key: %w", err)
+	return v.verify(ctx, r, auth, &payload, r.Header["X-Amz-Security-Token"], signed, now)
+}
+
+// verify asks for the secret and holds the signature against it, once all that can be
+// said without the secret has been said.
+func (v *Verifier) verify(ctx context.Context, r *Request, auth authorization, payload *[sha256.Size]byte, token []string, signed, now time.Time) (Verified, error) {
+	cred, known, err := v.lookUp(ctx, auth.accessKey, token)
+	if err != nil {
+		return Verified{}, err
 	}
 	// An unknown access key costs the same work as a known one, with a secret
 	// that nobody has: time tells no more than the code does, which is that of AWS.
@@ -146,41 +163,68 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if !known {
 		cred, owner = v.dummy, ""
 	}
-	matches := v.matches(r, auth, &payload, owner, cred)
-	switch {
-	case !known || len(r.Header["X-Amz-Security-Token"]) > 0:
-		// No session credentials are issued yet, so a session token is never valid.
-		return Verified{}, fault.New(UnrecognizedClient, "The security token included in the request is invalid.")
-	case !matches:
-		return Verified{}, errMismatch()
+	matches := v.matches(r, auth, payload, owner, cred)
+	if err := judge(known, matches, cred, now); err != nil {
+		return Verified{}, err
 	}
 	return Verified{Principal: cred.Principal, Region: auth.region, Signed: signed, Signature: auth.signature}, nil
+}
+
+// MaxToken is the longest session token that is looked at, in bytes.
+const MaxToken = 4096
+
+// lookUp asks for what stands behind an access key id and the token that was sent
+// with it, if one was. A token that cannot be one is never looked up.
+func (v *Verifier) lookUp(ctx context.Context, accessKey string, sent []string) (cred Credential, known bool, err error) {
+	token := ""
+	if len(sent) > 0 {
+		if token = sent[0]; token == "" || len(token) > MaxToken {
+			return Credential{}, false, nil
+		}
+	}
+	cred, err = v.keys.Credential(ctx, accessKey, token)
+	switch {
+	case err == nil:
+		return cred, true, nil
+	case errors.Is(err, ErrUnknownKey):
+		return Credential{}, false, nil
+	}
+	return Credential{}, false, fmt.Errorf("look up access key: %w", err)
+}
+
+// judge is the verdict. That a session is over is told to who holds its secret.
+func judge(known, matches bool, cred Credential, now time.Time) error {
+	switch {
+	case !known:
+		return fault.New(UnrecognizedClient, "The security token included in the request is invalid.")
+	case !matches:
+		return errMismatch()
+	case !cred.Expires.IsZero() && !now.Before(cred.Expires):
+		return fault.New(ExpiredToken, "The security token included in the request is expired")
+	}
+	return nil
 }
 
 func errMismatch() error {
 	return fault.New(InvalidSignature, "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 }
 
-// checkDate takes the time of the signature from X-Amz-Date and holds it
-// against the clock and the credential scope.
-func checkDate(r *Request, a authorization, now time.Time) (time.Time, error) {
-	stamp := r.Header["X-Amz-Date"]
-	if len(stamp) != 1 {
-		return time.Time{}, fault.New(IncompleteSignature, "Authorization header requires existence of one 'X-Amz-Date' header. Authorization="+a.shown())
-	}
-	signed, err := time.Parse(stampForm, stamp[0])
-	if err != nil || len(stamp[0]) != len(stampForm) {
+// checkDate holds the time of the signature, which may be so old, against the clock and
+// the credential scope.
+func checkDate(a authorization, age time.Duration, now time.Time) (time.Time, error) {
+	signed, err := time.Parse(stampForm, a.stamp)
+	if err != nil || len(a.stamp) != len(stampForm) {
 		return time.Time{}, fault.New(IncompleteSignature, "Date must be in ISO-8601 'basic format'. See http://en.wikipedia.org/wiki/ISO_8601")
 	}
 	now = now.UTC()
 	switch {
-	case signed.Before(now.Add(-Window)):
-		return time.Time{}, fault.Newf(InvalidSignature, "Signature expired: %s is now earlier than %s (%s - 5 min.)",
-			stamp[0], now.Add(-Window).Format(stampForm), now.Format(stampForm))
+	case signed.Before(now.Add(-age)):
+		return time.Time{}, fault.Newf(InvalidSignature, "Signature expired: %s is now earlier than %s (%s - %d min.)",
+			a.stamp, now.Add(-age).Format(stampForm), now.Format(stampForm), int(age/time.Minute))
 	case signed.After(now.Add(Window)):
 		return time.Time{}, fault.Newf(InvalidSignature, "Signature not yet current: %s is still later than %s (%s + 5 min.)",
-			stamp[0], now.Add(Window).Format(stampForm), now.Format(stampForm))
-	case a.date != stamp[0][:8]:
+			a.stamp, now.Add(Window).Format(stampForm), now.Format(stampForm))
+	case a.date != a.stamp[:8]:
 		return time.Time{}, fault.New(InvalidSignature, "Date in Credential scope does not match YYYYMMDD from the 'X-Amz-Date' header.")
 	}
 	return signed, nil
@@ -228,7 +272,7 @@ func (v *Verifier) matches(r *Request, a authorization, payload *[sha256.Size]by
 	}
 	sum := sha256.Sum256(b)
 	b = append(b[:0], "AWS4-HMAC-SHA256\n"...)
-	b = append(b, r.Header["X-Amz-Date"][0]...)
+	b = append(b, a.stamp...)
 	b = append(b, '\n')
 	b = append(b, a.scope...)
 	b = append(b, '\n')

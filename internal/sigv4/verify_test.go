@@ -146,7 +146,7 @@ func TestSEC_A10_ShapeBeforeLookup(t *testing.T) {
 
 type asking map[string]int
 
-func (a asking) Credential(_ context.Context, id string) (sigv4.Credential, error) {
+func (a asking) Credential(_ context.Context, id, _ string) (sigv4.Credential, error) {
 	a[id]++
 	return sigv4.Credential{}, sigv4.ErrUnknownKey
 }
@@ -186,7 +186,7 @@ func TestDirectoryFailure(t *testing.T) {
 
 type failing struct{ err error }
 
-func (f failing) Credential(context.Context, string) (sigv4.Credential, error) {
+func (f failing) Credential(context.Context, string, string) (sigv4.Credential, error) {
 	return credential(knownSecret, 1), f.err
 }
 

@@ -50,14 +50,22 @@ func (JSON) Encode(dst []byte, _ *api.Operation, out api.Output, _ string) []byt
 	return dst
 }
 
-// Code implements Codec. The codes of this house are those of KMS.
-func (JSON) Code(c fault.Code) fault.Code { return c }
+// Code implements Codec. The codes of this house are those of KMS, but for the one
+// of expired sessions, which means something else in STS.
+func (JSON) Code(c fault.Code) fault.Code {
+	if c == expiredToken {
+		return "ExpiredTokenException"
+	}
+	return c
+}
+
+const expiredToken fault.Code = "ExpiredToken"
 
 // EncodeFault implements Codec. AccessDeniedException alone has a capital M in
 // Message, as in AWS KMS.
-func (JSON) EncodeFault(dst []byte, f *fault.Error, _ string) ([]byte, int) {
+func (j JSON) EncodeFault(dst []byte, f *fault.Error, _ string) ([]byte, int) {
 	dst = append(dst, `{"__type":"`...)
-	dst = append(dst, f.Code...)
+	dst = append(dst, j.Code(f.Code)...)
 	dst = append(dst, '"')
 	if f.Message != "" {
 		name := `,"message":`
