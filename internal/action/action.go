@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"trent/internal/api"
+	"trent/internal/arn"
 	"trent/internal/crypt"
 	"trent/internal/grant"
 	"trent/internal/iam"
 	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
+	"trent/internal/secret"
 )
 
 // An Action is everything the server knows about one API action.
@@ -30,7 +32,21 @@ type Action[In, Out any] struct {
 	Mutates bool                    // it changes state: it cannot be replayed
 	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
-	Run     func(context.Context, *Call, *In) (*Out, error)
+	Digests []Digest[In]            // of which the audit record has a hash alone
+	// Compound says that Run does its work by further requests down the road, each of
+	// which is decided, committed and written down by itself. It alone may have effects.
+	Compound bool
+	// Dev says that the action puts into the store what others may know: it exists
+	// in dev mode alone, and the store remembers that it was performed.
+	Dev bool
+	Run func(context.Context, *Call, *In) (*Out, error)
+}
+
+// A Digest is a part of a request that is too large or too delicate for the audit
+// record, which has its SHA-256 under this name instead.
+type Digest[In any] struct {
+	Name string
+	Of   func(*In) []byte
 }
 
 // A Use is one resource that an action touches under one permission.
@@ -123,7 +139,10 @@ type Call struct {
 	KeepsControl func(context.Context, *key.Record, *iam.Policy) bool
 	// Explain decides a case that is not the caller's own, and says why: a value
 	// that encodes to JSON.
-	Explain    func(context.Context, Case) (allowed bool, why any, err error)
+	Explain func(context.Context, Case) (allowed bool, why any, err error)
+	// Declare carries out a declaration, or only says what it would change; of
+	// actions that are Compound.
+	Declare    func(ctx context.Context, document secret.Bytes, planOnly bool) (*Declared, error)
 	Identities identity.View // as they were when the walk began
 
 	Changes         []keyring.Change  // wished for so far
@@ -143,6 +162,8 @@ type Case struct {
 // Lists is what an action may read beside the records that it holds.
 type Lists interface {
 	Partition() string
+	Find(ctx context.Context, ref arn.Ref, here keyring.Where, now time.Time) (*key.Record, error)
+	MaterialTaken(ctx context.Context, id crypt.MaterialID) (bool, error)
 	ParsePolicy(text string) (*iam.Policy, error)
 	ListKeys(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]string, bool, error)
 	ListAliases(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]*key.Alias, bool, error)
@@ -182,7 +203,10 @@ type Entry struct {
 	Mutates bool
 	Once    bool
 	Audit   []string
+	Digests []Digest[api.Input]
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
+
+	Compound, Dev bool
 }
 
 // A Resource is a Use with its types taken off.
@@ -222,7 +246,10 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Audit: a.Audit}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Audit: a.Audit, Compound: a.Compound, Dev: a.Dev}
+	for _, d := range a.Digests {
+		e.Digests = append(e.Digests, Digest[api.Input]{d.Name, func(in *api.Input) []byte { return d.Of((*in).(any).(*In)) }})
+	}
 	for _, u := range a.Uses {
 		e.Uses = append(e.Uses, resource(u))
 	}
