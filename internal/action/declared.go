@@ -1,6 +1,10 @@
 package action
 
-import "trent/internal/secret"
+import (
+	"strings"
+
+	"trent/internal/secret"
+)
 
 // Declared is what became of a declaration (docs/spec/declaration.md): every
 // change that it asked for, in order, and how far they were made.
@@ -35,6 +39,25 @@ func (c DeclaredChange) String() string {
 		line += ": " + c.Aspect
 	}
 	return line
+}
+
+// Progress says what was done, what failed and why, and what was not tried after that: a
+// line for each change.
+func (d *Declared) Progress() string {
+	var lines []string
+	failed := false
+	for _, c := range d.Changes {
+		switch {
+		case c.Done:
+			lines = append(lines, "done     "+c.String())
+		case !failed:
+			failed = true
+			lines = append(lines, "failed   "+c.String()+": "+d.Failure)
+		default:
+			lines = append(lines, "not yet  "+c.String())
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // A DeclaredKey is an access key that was made, with its secret.
