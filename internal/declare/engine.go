@@ -2,6 +2,7 @@ package declare
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -86,12 +87,12 @@ func (e *Engine) Apply(ctx context.Context, road Walker, order Order) (*action.D
 // check refuses what this server does not take, whatever is there.
 func (e *Engine) check(d *Declaration) error {
 	if d.Fixed() && !e.o.Dev {
-		return fault.Newf(adminapi.InvalidDeclaration, "line %d: fixed key ids, materials and access keys are for dev mode alone: start the server with --dev, or leave them out", d.fixedAt)
+		return fmt.Errorf("line %d: fixed key ids, materials and access keys are for dev mode alone: start the server with --dev, or leave them out", d.fixedAt)
 	}
 	for _, a := range d.Accounts {
 		for _, k := range a.Keys {
 			if !e.o.AcceptsRegion(k.Region) {
-				return fault.Newf(adminapi.InvalidDeclaration, "key %s is in the Region %s, which this server does not take (setting regions)", k.name(), k.Region)
+				return fmt.Errorf("key %s is in the Region %s, which this server does not take (setting regions)", k.name(), k.Region)
 			}
 		}
 	}
@@ -105,10 +106,10 @@ func (e *Engine) Declare(ctx context.Context, road *pipeline.Road, from pipeline
 		return nil, fault.New(adminapi.InvalidDeclaration, err.Error())
 	}
 	made, err := e.Apply(ctx, road, Order{Declaration: d, Origin: Origin(from.Digest, from.Request), PlanOnly: from.PlanOnly})
-	if err != nil && fault.From(err).Code == fault.Internal {
-		err = fault.New(adminapi.InvalidDeclaration, "nothing was changed: "+err.Error())
+	if err != nil {
+		return nil, fault.New(adminapi.InvalidDeclaration, "Nothing was changed: "+err.Error())
 	}
-	return made, err
+	return made, nil
 }
 
 // Origin is what the audit has in the place of a user agent: the digest of the

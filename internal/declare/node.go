@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -21,16 +22,31 @@ const (
 // maxProblems is how many are told at once.
 const maxProblems = 20
 
+// maxProblem bounds what is said of one thing that is wrong, in bytes.
+const maxProblem = 1 << 10
+
 // A reader takes a document apart and gathers what is wrong with it, each with
-// its line. What it says quotes names, and never values: those may be secrets.
+// its line. What it says quotes names, and never values: those may be secrets, and it
+// goes into logs.
 type reader struct {
-	problems []string
+	problems []problem
 	fixedAt  int // see Declaration
+}
+
+type problem struct {
+	line int
+	text string
 }
 
 func (r *reader) refuse(n *yaml.Node, format string, args ...any) {
 	if len(r.problems) < maxProblems {
-		r.problems = append(r.problems, fmt.Sprintf("line %d: %s", n.Line, fmt.Sprintf(format, args...)))
+		text := strings.Map(func(c rune) rune {
+			if !unicode.IsPrint(c) {
+				return unicode.ReplacementChar
+			}
+			return c
+		}, fmt.Sprintf(format, args...))
+		r.problems = append(r.problems, problem{n.Line, text[:min(len(text), maxProblem)]})
 	}
 }
 
@@ -38,7 +54,12 @@ func (r *reader) err() error {
 	if len(r.problems) == 0 {
 		return nil
 	}
-	return errors.New(strings.Join(r.problems, "\n"))
+	slices.SortStableFunc(r.problems, func(a, b problem) int { return a.line - b.line })
+	var lines []string
+	for _, p := range r.problems {
+		lines = append(lines, fmt.Sprintf("line %d: %s", p.line, p.text))
+	}
+	return errors.New(strings.Join(lines, "\n"))
 }
 
 // document reads the one document of a text, and refuses what could make it larger
@@ -111,7 +132,7 @@ func (r *reader) entries(n *yaml.Node, what string) []field {
 			r.refuse(name, "%s has a name that is no text", what)
 			continue
 		case seen[name.Value]:
-			r.refuse(name, "%s has %q twice: keep one", what, name.Value)
+			r.refuse(name, "%s has %s twice: keep one", what, quoted(name.Value))
 			continue
 		}
 		seen[name.Value] = true
@@ -120,12 +141,21 @@ func (r *reader) entries(n *yaml.Node, what string) []field {
 	return all
 }
 
+// quoted is a name in a message. What is longer than any field may be a value in the
+// wrong place.
+func quoted(name string) string {
+	if len(name) > 24 {
+		return "of this name"
+	}
+	return strconv.Quote(name)
+}
+
 // fields reads a mapping whose names are known.
 func (r *reader) fields(n *yaml.Node, what string, known ...string) map[string]*yaml.Node {
 	got := make(map[string]*yaml.Node)
 	for _, f := range r.entries(n, what) {
 		if !slices.Contains(known, f.name.Value) {
-			r.refuse(f.name, "%s has no field %q: its fields are %s", what, f.name.Value, strings.Join(known, ", "))
+			r.refuse(f.name, "%s has no field %s: its fields are %s", what, quoted(f.name.Value), strings.Join(known, ", "))
 			continue
 		}
 		got[f.name.Value] = f.value

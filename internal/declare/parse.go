@@ -62,8 +62,11 @@ func Parse(text []byte) (*Declaration, error) {
 		seen[a.ID] = true
 		d.Accounts = append(d.Accounts, a)
 	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
 	d.fixedAt = r.fixedAt
-	return d, r.err()
+	return d, nil
 }
 
 // named is text of a certain form.
@@ -307,6 +310,9 @@ func (r *reader) key(n *yaml.Node, region string) Key {
 		}
 	}
 	what := "key " + k.name()
+	if k.name() == "" {
+		what = "a key"
+	}
 	if k.Alias == "" && k.ID == "" {
 		r.refuse(n, "a key has no alias: it is known by it, so write one")
 	}
