@@ -175,6 +175,16 @@ func (r *reader) items(n *yaml.Node, what string) []*yaml.Node {
 	return n.Content
 }
 
+// some reads a list of so many items at most.
+func (r *reader) some(n *yaml.Node, what string, most int) []*yaml.Node {
+	all := r.items(n, what)
+	if len(all) > most {
+		r.refuse(n, "%s has more than %d items", what, most)
+		all = all[:most]
+	}
+	return all
+}
+
 // text reads a scalar as it is written: an account of twelve digits is no number, and
 // a date no time.
 func (r *reader) text(n *yaml.Node, what string) string {
@@ -204,9 +214,10 @@ func (r *reader) required(in *yaml.Node, n *yaml.Node, what string) string {
 	return t
 }
 
-func (r *reader) texts(n *yaml.Node, what string) []string {
+// texts reads a list of so many different texts at most.
+func (r *reader) texts(n *yaml.Node, what string, most int) []string {
 	var all []string
-	for _, item := range r.items(n, what) {
+	for _, item := range r.some(n, what, most) {
 		t := r.text(item, "an item of "+what)
 		if slices.Contains(all, t) {
 			r.refuse(item, "%s has an item twice: keep one", what)

@@ -157,8 +157,8 @@ func (r *reader) provider(n *yaml.Node) Provider {
 	f := r.fields(n, "an OpenID Connect provider", "url", "clientIds", "thumbprints")
 	p := Provider{
 		URL:         r.required(n, f["url"], "the url of an OpenID Connect provider"),
-		ClientIDs:   r.texts(f["clientIds"], "clientIds"),
-		Thumbprints: r.texts(f["thumbprints"], "thumbprints"),
+		ClientIDs:   r.texts(f["clientIds"], "clientIds", 100),
+		Thumbprints: r.texts(f["thumbprints"], "thumbprints", 5),
 	}
 	if p.URL != "" && !strings.HasPrefix(p.URL, "https://") {
 		r.refuse(f["url"], "the url of an OpenID Connect provider begins with https://")
@@ -187,11 +187,8 @@ func (r *reader) entities(list *yaml.Node, kind string, form *regexp.Regexp) []E
 		what := kind + " " + e.Name
 		e.Tags = r.tags(f["tags"], what)
 		r.permissions(f, what, &e)
-		for i, g := range r.items(f["groups"], "groups of "+what) {
+		for _, g := range r.some(f["groups"], "groups of "+what, maxGroups) {
 			e.Groups = append(e.Groups, r.named(g, "a group of "+what, entityName, nameHint))
-			if i >= 10 {
-				r.refuse(g, "%s is in more than 10 groups", what)
-			}
 		}
 		if kind == "role" {
 			r.role(n, f, what, &e)
@@ -202,6 +199,14 @@ func (r *reader) entities(list *yaml.Node, kind string, form *regexp.Regexp) []E
 	return all
 }
 
+// What there can be of something: the quotas of IAM and KMS, and one of ours.
+const (
+	maxGroups    = 10
+	maxAttached  = 10
+	maxAliases   = 49 // beside the one that the key is known by
+	maxMaterials = 64
+)
+
 func (r *reader) permissions(f map[string]*yaml.Node, what string, e *Entity) {
 	if f["policies"] != nil {
 		for _, p := range r.entries(f["policies"], "policies of "+what) {
@@ -211,7 +216,7 @@ func (r *reader) permissions(f map[string]*yaml.Node, what string, e *Entity) {
 			e.Policies = append(e.Policies, Named{p.name.Value, r.policy(p.value, iam.IdentityPolicy, "policy "+p.name.Value+" of "+what)})
 		}
 	}
-	for _, n := range r.items(f["attached"], "attached of "+what) {
+	for _, n := range r.some(f["attached"], "attached of "+what, maxAttached) {
 		e.Attached = append(e.Attached, r.named(n, "a policy attached to "+what, policyName, policyHint))
 	}
 	if b := f["boundary"]; b != nil {
@@ -340,7 +345,7 @@ func (r *reader) key(n *yaml.Node, region string) Key {
 }
 
 func (r *reader) aliases(list *yaml.Node, k *Key) []string {
-	for _, item := range r.items(list, "aliases") {
+	for _, item := range r.some(list, "aliases", maxAliases) {
 		k.Aliases = append(k.Aliases, r.named(item, "an alias", keyAlias, aliasHint))
 	}
 	return k.Aliases
@@ -352,20 +357,17 @@ func (r *reader) materials(n *yaml.Node, f map[string]*yaml.Node, what string, k
 	if (f["id"] == nil) != (f["materials"] == nil) {
 		r.refuse(n, "%s has a fixed id or fixed materials, and not the other: write both, or neither", what)
 	}
-	for _, item := range r.items(f["materials"], "materials of "+what) {
+	for _, item := range r.some(f["materials"], "materials of "+what, maxMaterials) {
 		b, err := base64.StdEncoding.Strict().DecodeString(r.text(item, "a material of "+what))
 		if err != nil || len(b) != crypt.SymmetricSize {
 			r.refuse(item, "a material of %s is to be base64 of %d bytes", what, crypt.SymmetricSize)
 		}
 		k.Materials = append(k.Materials, secret.New(b))
 	}
-	if m := f["materials"]; m != nil && len(k.Materials) == 0 || len(k.Materials) > maxMaterials {
-		r.refuse(n, "%s is to have 1 to %d materials", what, maxMaterials)
+	if m := f["materials"]; m != nil && len(k.Materials) == 0 {
+		r.refuse(n, "%s is to have a material", what)
 	}
 }
-
-// maxMaterials is how many materials one fixed key may have.
-const maxMaterials = 64
 
 func (r *reader) grant(n *yaml.Node, of string) Grant {
 	f := r.fields(n, "a grant", "name", "grantee", "retiring", "operations", "constraint")
@@ -375,7 +377,7 @@ func (r *reader) grant(n *yaml.Node, of string) Grant {
 		Retiring: r.named(f["retiring"], "retiring of a grant of "+of, principalName, principalHint),
 	}
 	what := "grant " + g.Name + " of " + of
-	for _, op := range r.texts(f["operations"], "operations of "+what) {
+	for _, op := range r.texts(f["operations"], "operations of "+what, 32) {
 		g.Operations = append(g.Operations, api.GrantOperation(op))
 	}
 	if set, ok := grant.OperationsOf(g.Operations...); !ok || set == 0 {

@@ -37,6 +37,7 @@ func TestRefusals(t *testing.T) {
 		{"very deep", "version: 1\naccounts: " + strings.Repeat("[", 100_000), "this is not YAML"},
 		{"large", "version: 1\n#" + strings.Repeat("x", declare.MaxSize), "has more than 1048576 bytes"},
 		{"no value", in("  name:\n"), `line 5: the name of an account has no value: write one, or "" for an empty text`},
+		{"too many groups", in("  users: [{name: a, groups: [" + strings.Repeat("g,", 11) + "]}]\n"), "line 5: groups of user a has more than 10 items"},
 		{"no list", in("  users: {}\n"), "line 5: users is to be a list"},
 		{"no mapping", in("  users: [app]\n"), "line 5: a user is to be a mapping"},
 		{"account id", head + "accounts: [{id: 12}]", "line 3: the id of an account is 12 digits"},
