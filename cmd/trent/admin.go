@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/xml"
@@ -56,6 +57,9 @@ func (o *operator) call(ctx context.Context, action string, form url.Values, out
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	// The same call twice in a second would have the same signature, and be taken for a
+	// replay.
+	req.Header.Set("Amz-Sdk-Invocation-Id", rand.Text())
 	sum := sha256.Sum256([]byte(body))
 	if err := v4.NewSigner().SignHTTP(ctx, o.credentials, req, hex.EncodeToString(sum[:]), adminapi.Admin().Name, o.region, time.Now()); err != nil {
 		return fmt.Errorf("sign the request: %w", err)

@@ -26,6 +26,8 @@ type cli struct {
 	Alias      aliasCmd      `cmd:"" help:"Create, update, delete and list aliases."`
 	Datakey    datakeyCmd    `cmd:"" help:"Generate a data key."`
 	Account    accountCmd    `cmd:"" help:"Create, list, close and reopen accounts."`
+	Apply      applyCmd      `cmd:"" help:"Make accounts, principals, policies, keys and grants what a declaration says."`
+	Import     importCmd     `cmd:"" help:"Take over the keys of another server, in dev mode."`
 	Policy     policyCmd     `cmd:"" help:"Explain decisions, and find dangerous policies."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }

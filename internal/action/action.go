@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"trent/internal/api"
+	"trent/internal/arn"
 	"trent/internal/crypt"
 	"trent/internal/grant"
 	"trent/internal/iam"
@@ -31,6 +32,13 @@ type Action[In, Out any] struct {
 	Mutates bool                    // it changes state: it cannot be replayed
 	Once    bool                    // not even within the grace for replays: its answer is a secret
 	Audit   []string                // input members copied into the audit record
+	Digests []Digest[In]            // of which the audit record has a hash alone
+	// Compound says that Run does its work by further requests down the road, each of
+	// which is decided, committed and written down by itself. It alone may have effects.
+	Compound bool
+	// Dev says that the action puts into the store what others may know: it exists
+	// in dev mode alone, and the store remembers that it was performed.
+	Dev bool
 	// Presigned says that the request may have its signature in its query, as in a link that
 	// is handed on.
 	Presigned bool
@@ -38,6 +46,13 @@ type Action[In, Out any] struct {
 	// the caller, in a token that is a member of the input, to assume a role.
 	Federates func(*In) (role string, token secret.Bytes)
 	Run       func(context.Context, *Call, *In) (*Out, error)
+}
+
+// A Digest is a part of a request that is too large or too delicate for the audit
+// record, which has its SHA-256 under this name instead.
+type Digest[In any] struct {
+	Name string
+	Of   func(*In) []byte
 }
 
 // A Use is one resource that an action touches under one permission.
@@ -153,6 +168,9 @@ type Decisions interface {
 	// Explain decides a case that is not the caller's own, and says why: a value
 	// that encodes to JSON.
 	Explain(context.Context, Case) (allowed bool, why any, err error)
+	// Declare carries out a declaration, or only says what it would change; of
+	// actions that are Compound.
+	Declare(ctx context.Context, document secret.Bytes, planOnly bool) (*Declared, error)
 }
 
 // A Case is a question that somebody asks about somebody else.
@@ -168,6 +186,8 @@ type Case struct {
 // Lists is what an action may read beside the records that it holds.
 type Lists interface {
 	Partition() string
+	Find(ctx context.Context, ref arn.Ref, here keyring.Where, now time.Time) (*key.Record, error)
+	MaterialTaken(ctx context.Context, id crypt.MaterialID) (bool, error)
 	ParsePolicy(text string) (*iam.Policy, error)
 	ListKeys(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]string, bool, error)
 	ListAliases(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]*key.Alias, bool, error)
@@ -207,13 +227,15 @@ type Entry struct {
 	Mutates bool
 	Once    bool
 	Audit   []string
+	Digests []Digest[api.Input]
 	Run     func(context.Context, *Call, api.Input) (api.Output, error)
 	// Condition gives the condition keys of a decision about a resource, where the
 	// uses do not: those that all actions of a service have alike. Or it is nil.
 	Condition func(c *Call, in api.Input, resource string, k iam.Key) iam.Value
 
-	Presigned bool
-	Federates func(api.Input) (role string, token secret.Bytes) // nil: it needs a signature
+	Presigned     bool
+	Federates     func(api.Input) (role string, token secret.Bytes) // nil: it needs a signature
+	Compound, Dev bool
 }
 
 // A Resource is a Use with its types taken off.
@@ -253,7 +275,10 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit, Compound: a.Compound, Dev: a.Dev}
+	for _, d := range a.Digests {
+		e.Digests = append(e.Digests, Digest[api.Input]{d.Name, func(in *api.Input) []byte { return d.Of((*in).(any).(*In)) }})
+	}
 	for _, u := range a.Uses {
 		e.Uses = append(e.Uses, resource(u))
 	}

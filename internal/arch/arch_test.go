@@ -42,9 +42,10 @@ fault                                                       < oidc
 api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
 action, api, api/query, api/stsapi, fault, iam, identity, secret < action/stsaction
-action, api, api/adminapi, api/query, fault, identity       < action/adminaction
+action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring, secret < action/adminaction
 action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, oidc, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
+pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest

@@ -4,6 +4,8 @@
 package audit
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -153,4 +155,11 @@ func plain(s string) bool {
 		}
 	}
 	return true
+}
+
+// Digest is what a record has of a part of a request that is too large or too
+// delicate for it: SHA-256, in hexadecimal digits.
+func Digest(part []byte) string {
+	sum := sha256.Sum256(part)
+	return hex.EncodeToString(sum[:])
 }

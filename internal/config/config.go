@@ -100,6 +100,16 @@ type Serve struct {
 	// SIGTERM.
 	ShutdownGrace time.Duration `name:"shutdown-grace" default:"20s" env:"TRENT_SHUTDOWN_GRACE" help:"Time for requests in flight to finish."`
 
+	// Declare is a file of accounts, principals, policies, keys, aliases and grants that
+	// are to be there (docs/spec/declaration.md). It is applied before the server
+	// listens; if that fails, the server does not start.
+	Declare string `name:"declare" placeholder:"FILE" env:"TRENT_DECLARE" help:"Declaration to apply before serving."`
+
+	// Dev is for laptops and tests: declarations may have fixed key ids, materials and
+	// access keys, which others may know. Only a loopback address is listened on, every
+	// answer has the header x-trent-mode: dev, and the store remembers.
+	Dev bool `name:"dev" env:"TRENT_DEV" help:"Dev mode: take fixed keys, on a loopback address alone."`
+
 	// LogFormat and LogLevel shape the server's own log on standard error, which
 	// tells of the server and never of what is in requests.
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"TRENT_LOG_FORMAT" help:"Form of the log: text or json."`

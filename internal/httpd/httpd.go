@@ -42,6 +42,8 @@ type Options struct {
 	// TrustedProxies are the networks of proxies whose X-Forwarded-For and
 	// X-Forwarded-Proto are believed.
 	TrustedProxies []netip.Prefix
+	// Mode is said in every answer, in the header x-trent-mode; empty: it is not.
+	Mode string
 	// Ready says why the server should get no requests at the moment, or nil.
 	Ready func() error
 	Log   *slog.Logger
@@ -51,6 +53,7 @@ type Options struct {
 // Server is the door. Make it with New.
 type Server struct {
 	o        Options
+	mode     string // a line of the header of every answer, with the break before it
 	pool     buffers
 	inFlight atomic.Int64 // bytes of bodies
 	date     atomic.Pointer[date]
@@ -71,8 +74,12 @@ func New(o Options) *Server {
 	if o.Limits.ConnectionsByAddr == 0 {
 		o.Limits.ConnectionsByAddr = o.Limits.Connections
 	}
+	mode := ""
+	if o.Mode != "" {
+		mode = "\r\nx-trent-mode: " + o.Mode
+	}
 	return &Server{
-		o: o, start: time.Now(), slots: make(chan struct{}, o.Limits.Connections),
+		o: o, mode: mode, start: time.Now(), slots: make(chan struct{}, o.Limits.Connections),
 		conns: make(map[*conn]struct{}), byAddr: make(map[string]int),
 	}
 }

@@ -34,7 +34,7 @@ func (c *conn) answer(r *http.Request, refused error) bool {
 	v := &visit{conn: c, http: r}
 	from := c.origin(r)
 	v.road = pipeline.Request{
-		ID: newRequestID(), Received: c.server.o.Now(), Source: from.shown, Address: from.addr, Secure: from.secure, Refused: refused, Who: v,
+		ID: NewRequestID(), Received: c.server.o.Now(), Source: from.shown, Address: from.addr, Secure: from.secure, Refused: refused, Who: v,
 	}
 	if r != nil {
 		if isProbe(r) && refused == nil {
@@ -138,6 +138,7 @@ func (v *visit) write(a pipeline.Answer) bool {
 	b = strconv.AppendInt(b, int64(len(a.Body)), 10)
 	b = append(b, "\r\nDate: "...)
 	b = append(b, c.server.now()...)
+	b = append(b, c.server.mode...)
 	if a.Status == http.StatusMethodNotAllowed {
 		b = append(b, "\r\nAllow: POST"...)
 	}
@@ -189,7 +190,7 @@ func (c *conn) probe(r *http.Request) bool {
 		}
 	}
 	more := r.ContentLength == 0 && !r.Close && r.ProtoAtLeast(1, 1) && !c.server.closing.Load()
-	b := "HTTP/1.1 " + status + "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\nDate: " + c.server.now()
+	b := "HTTP/1.1 " + status + "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\nDate: " + c.server.now() + c.server.mode
 	if !more {
 		b += "\r\nConnection: close"
 	}
@@ -223,9 +224,9 @@ func (s *Server) now() string {
 	return d.text
 }
 
-// newRequestID makes a UUID. It names a request and protects nothing, so the
+// NewRequestID makes a UUID. It names a request and protects nothing, so the
 // runtime's fast generator will do.
-func newRequestID() string {
+func NewRequestID() string {
 	var b [16]byte
 	for i := 0; i < len(b); i += 8 {
 		n := rand.Uint64()

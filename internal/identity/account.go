@@ -88,6 +88,17 @@ func (v View) FreeAccountID() string {
 	}
 }
 
+// AccessKeyTaken reports whether some account has an access key of this id, in use or
+// not.
+func (v View) AccessKeyTaken(id string) bool {
+	for _, a := range v.snap.accounts {
+		if _, ok := a.Keys.ByID(id); ok {
+			return true
+		}
+	}
+	return false
+}
+
 // Principal is who a user, a role, a session of a role, or an account's root is in a
 // decision; for explanations. A role stands for one of its sessions without a session
 // policy.

@@ -221,3 +221,8 @@ func NewProviderID() string { return uniqueID("OIDC") }
 func NewAccessKey(account, userID string, now time.Time) *AccessKey {
 	return &AccessKey{Account: account, ID: uniqueID("AKIA"), UserID: userID, Secret: newSecret(), Created: now}
 }
+
+// FixedAccessKey is an access key that somebody else has chosen: of dev mode alone.
+func FixedAccessKey(account, userID, id string, chosen secret.Bytes, now time.Time) *AccessKey {
+	return &AccessKey{Account: account, ID: id, UserID: userID, Secret: chosen, Created: now.UTC().Truncate(time.Millisecond)}
+}

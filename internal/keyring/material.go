@@ -34,6 +34,18 @@ func (r *Ring) ownerOf(ctx context.Context, id crypt.MaterialID) (compactMateria
 	})
 }
 
+// MaterialTaken reports whether there is a material of this id, whosever it is.
+func (r *Ring) MaterialTaken(ctx context.Context, id crypt.MaterialID) (bool, error) {
+	switch _, err := r.ownerOf(ctx, id); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, errNoRecord):
+		return false, nil
+	default:
+		return false, unavailable(ctx, err)
+	}
+}
+
 func newMaterial(account, name string) compactMaterial {
 	m := compactMaterial{account: unique.Make(account).Value()}
 	copy(m.id[:], name)

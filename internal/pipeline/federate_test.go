@@ -237,7 +237,7 @@ func TestSEC_A01_OneUnsignedAction(t *testing.T) {
 	w := newWorld(t)
 	var federating []string
 	for version, table := range map[string]map[string]*action.Entry{
-		"": action.Table(), stsVersion: stsaction.Table(), iamVersion: iamaction.Table(), adminapi.Admin().Version: adminaction.Table(),
+		"": action.Table(), stsVersion: stsaction.Table(), iamVersion: iamaction.Table(), adminapi.Admin().Version: adminaction.Table(false),
 	} {
 		for name, e := range table {
 			if e.Federates != nil {

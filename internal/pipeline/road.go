@@ -25,6 +25,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/keyring"
 	"trent/internal/oidc"
+	"trent/internal/secret"
 	"trent/internal/wire"
 )
 
@@ -118,6 +119,8 @@ type Road struct {
 	first      string // account of the deployment
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
+	declare    Declarer
+	beforeDev  func(context.Context) error
 	log        *slog.Logger
 	now        func() time.Time
 	lines      sync.Pool // *lineBuffers
@@ -126,6 +129,18 @@ type Road struct {
 
 // lineBuffers are for making an audit record, which holds no secret.
 type lineBuffers struct{ params, line []byte }
+
+// A Declaration is a state that somebody wishes for.
+type Declaration struct {
+	Document secret.Bytes
+	Digest   string // SHA-256 of the document, in hexadecimal digits
+	Request  string // id of the request that brought it; empty: it came with the start
+	PlanOnly bool
+}
+
+// A Declarer carries out a declaration by requests down the road. What is wrong with
+// the document is a fault; that a change failed is in the result.
+type Declarer func(ctx context.Context, road *Road, d Declaration) (*action.Declared, error)
 
 // Options of a Road.
 type Options struct {
@@ -140,8 +155,14 @@ type Options struct {
 	// FailOpen lets answers leave when the audit record cannot be written. The
 	// default is to refuse.
 	FailOpen bool
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Declare carries out declarations; nil: none are taken.
+	Declare Declarer
+	// Dev opens the actions of dev mode. BeforeDev is called before what they do is
+	// committed, so that the store remembers; an error refuses the request.
+	Dev       bool
+	BeforeDev func(context.Context) error
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // New lays the road.
@@ -150,6 +171,7 @@ func New(o Options) *Road {
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+		declare: o.Declare, beforeDev: o.BeforeDev,
 	}
 	if r.web == nil {
 		r.web = oidc.New(oidc.Options{})
@@ -157,7 +179,7 @@ func New(o Options) *Road {
 	for _, s := range []*service{
 		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet(), true},
 		{stsapi.STS(), wire.Query{Service: stsapi.STS()}, stsaction.Table(), stsaction.NotYet(), false},
-		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(), nil, true},
+		{adminapi.Admin(), wire.Query{Service: adminapi.Admin()}, adminaction.Table(o.Dev), nil, true},
 	} {
 		r.forms[s.Version] = s
 	}

@@ -373,6 +373,11 @@ func (w *walk) newCall() action.Call {
 // run does the work and notes what it wishes for. For a dry run all of it has
 // been checked by now, and nothing happens.
 func (w *walk) run(ctx context.Context) error {
+	if w.entry.Compound { // what it does cannot be taken back: it is remembered first
+		if err := w.remember(ctx); err != nil {
+			return err
+		}
+	}
 	out, err := w.entry.Run(ctx, &w.call, w.in)
 	if err != nil {
 		return err
@@ -384,9 +389,26 @@ func (w *walk) run(ctx context.Context) error {
 	return nil
 }
 
+// remember commits the sighting of the request alone.
+func (w *walk) remember(ctx context.Context) error {
+	if w.seen == nil {
+		return nil
+	}
+	err := w.keys.Commit(ctx, nil, w.seen)
+	if err == nil {
+		w.seen = nil
+	}
+	return err
+}
+
 // commit makes the wishes durable. A request that changes state is remembered
 // even when there was nothing to change, so that it cannot act later.
 func (w *walk) commit(ctx context.Context) error {
+	if w.entry.Dev && w.beforeDev != nil {
+		if err := w.beforeDev(ctx); err != nil {
+			return fault.New(fault.Internal, "").Because(err)
+		}
+	}
 	switch {
 	case len(w.call.IdentityChanges) > 0 && len(w.call.Changes) > 0:
 		return fault.New(fault.Internal, "").Because(errors.New("one request changes both keys and identities"))
@@ -496,10 +518,17 @@ func (w *walk) name() string {
 // appendParams appends a JSON object of the members that the entry lists.
 // Sensitive ones cannot be listed: the generated code has no way to give them.
 func (w *walk) appendParams(b []byte) []byte {
-	if w.in == nil || len(w.entry.Audit) == 0 {
+	if w.in == nil || len(w.entry.Audit)+len(w.entry.Digests) == 0 {
 		return b
 	}
 	b = append(b, '{')
+	for _, d := range w.entry.Digests {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), d.Name...), `":"`...)
+		b = append(append(b, audit.Digest(d.Of(&w.in))...), '"')
+	}
 	for _, name := range w.entry.Audit {
 		start := len(b)
 		if start > 1 {

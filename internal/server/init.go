@@ -32,6 +32,9 @@ type settings struct {
 	Partition string `cbor:"1,keyasint"`
 	Account   string `cbor:"2,keyasint"` // of the first administrator
 	Created   int64  `cbor:"3,keyasint"` // Unix milliseconds
+	// Fixed is when the store first took a key or an access key that somebody had
+	// chosen, in Unix milliseconds; zero: it never did.
+	Fixed int64 `cbor:"4,keyasint,omitempty"`
 }
 
 // ErrInitialised says that there is a deployment in the directory already.
@@ -108,7 +111,7 @@ func fill(ctx context.Context, st store.Store, r root.Root, o config.Init, now t
 	if err != nil {
 		return nil, err
 	}
-	body, err := cbor.Marshal(settings{o.Partition, o.Account, now.UnixMilli()})
+	body, err := cbor.Marshal(settings{Partition: o.Partition, Account: o.Account, Created: now.UnixMilli()})
 	if err != nil {
 		return nil, fmt.Errorf("encode the settings: %w", err)
 	}

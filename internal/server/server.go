@@ -15,6 +15,7 @@ import (
 
 	"trent/internal/audit"
 	"trent/internal/config"
+	"trent/internal/declare"
 	"trent/internal/httpd"
 	"trent/internal/identity"
 	"trent/internal/keyring"
@@ -33,7 +34,15 @@ type Server struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	store store.Store
+	files   files
+	store   store.Store
+	sealer  *seal.Sealer
+	set     settings
+	setRev  store.Rev
+	setLock sync.Mutex
+	road    *pipeline.Road
+	declare *declare.Engine
+
 	ring  *keyring.Ring
 	users *identity.Directory
 	audit *audit.File
@@ -52,6 +61,13 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err := checkFiles(f); err != nil {
 		return nil, err
 	}
+	if err := checkDev(o); err != nil {
+		return nil, err
+	}
+	declaration, err := readDeclaration(o.Declare)
+	if err != nil {
+		return nil, err
+	}
 	r, err := file.Open(f.root)
 	if err != nil {
 		return nil, err
@@ -65,9 +81,13 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, err
 	}
 	paceGC()
-	s := &Server{config: o, log: log, now: now, store: st, stop: make(chan struct{})}
+	s := &Server{config: o, log: log, now: now, files: f, store: st, stop: make(chan struct{})}
 	if err := s.build(ctx, f, r, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
+	}
+	s.warnOfDev()
+	if err := s.applyDeclaration(ctx, declaration); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
@@ -88,10 +108,11 @@ func checkFiles(f files) error {
 
 // build unseals the store and puts the rooms together.
 func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls.Config) error {
-	sealer, set, err := unsealStore(ctx, s.store, f, r)
+	sealer, set, rev, err := unsealStore(ctx, s.store, f, r)
 	if err != nil {
 		return err
 	}
+	s.sealer, s.set, s.setRev = sealer, set, rev
 	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
 		return err
 	}
@@ -114,10 +135,16 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
-	road := pipeline.New(pipeline.Options{Keys: s.ring, Identities: s.users, WebIdentities: web, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen, Log: s.log, Now: s.now})
+	regions := regionsFrom(s.config.Regions, set.Partition)
+	s.declare = s.newDeclare(regions)
+	s.road = pipeline.New(pipeline.Options{
+		Keys: s.ring, Identities: s.users, WebIdentities: web, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
+		Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Log: s.log, Now: s.now,
+	})
 	s.door = httpd.New(httpd.Options{
-		Road:     road,
-		Verifier: sigv4.NewVerifier(s.users, regionsFrom(s.config.Regions, set.Partition)),
+		Road:     s.road,
+		Mode:     s.mode(),
+		Verifier: sigv4.NewVerifier(s.users, regions),
 		Limits: httpd.Limits{
 			HeaderTimeout: s.config.HeaderTimeout, RequestTimeout: s.config.RequestTimeout, IdleTimeout: s.config.IdleTimeout,
 			Connections: s.config.MaxConnections, ConnectionsByAddr: s.config.MaxConnectionsPerAddress,
@@ -134,28 +161,28 @@ const maxBodies = 256 << 20
 
 // unsealStore opens the root keys with the root of trust, and one sealed record
 // with the root keys, so that a wrong root is found before anybody asks.
-func unsealStore(ctx context.Context, st store.Store, f files, r root.Root) (*seal.Sealer, settings, error) {
+func unsealStore(ctx context.Context, st store.Store, f files, r root.Root) (*seal.Sealer, settings, store.Rev, error) {
 	var set settings
 	container, err := st.Get(ctx, rootKeysPath)
 	if err != nil {
-		return nil, set, fmt.Errorf("the store %s has no root keys (%w): it is not a store of Trent's, or it is damaged; put it back from a backup", f.store, err)
+		return nil, set, 0, fmt.Errorf("the store %s has no root keys (%w): it is not a store of Trent's, or it is damaged; put it back from a backup", f.store, err)
 	}
 	sealer, err := seal.Open(ctx, container.Value, []root.Root{r})
 	if err != nil {
-		return nil, set, fmt.Errorf("the root of trust %s does not open the store %s: %w", f.root, f.store, err)
+		return nil, set, 0, fmt.Errorf("the root of trust %s does not open the store %s: %w", f.root, f.store, err)
 	}
 	rec, err := st.Get(ctx, settingsPath)
 	if err != nil {
-		return nil, set, fmt.Errorf("the store %s has lost its settings (%w): put it back from a backup", f.store, err)
+		return nil, set, 0, fmt.Errorf("the store %s has lost its settings (%w): put it back from a backup", f.store, err)
 	}
 	content, err := sealer.Open(settingsPath, rec.Value)
 	if err != nil {
-		return nil, set, fmt.Errorf("the settings in the store %s are not authentic (%w): put it back from a backup", f.store, err)
+		return nil, set, 0, fmt.Errorf("the settings in the store %s are not authentic (%w): put it back from a backup", f.store, err)
 	}
 	if len(content) == 0 || content[0] != settingsVersion || cbor.Unmarshal(content[1:], &set) != nil {
-		return nil, set, fmt.Errorf("the store %s was made by a newer Trent", f.store)
+		return nil, set, 0, fmt.Errorf("the store %s was made by a newer Trent", f.store)
 	}
-	return sealer, set, nil
+	return sealer, set, rec.Rev, nil
 }
 
 // proxiesFrom reads networks, and addresses as networks of one.
@@ -213,14 +240,20 @@ func (s *Server) checkListen() error {
 	if s.config.TLSCert != "" || s.config.InsecurePlaintext {
 		return nil
 	}
-	host, _, err := net.SplitHostPort(s.config.Listen)
-	if err != nil {
-		return fmt.Errorf("listen address %q: %w", s.config.Listen, err)
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
+	if loopback, err := isLoopback(s.config.Listen); err != nil || loopback {
+		return err
 	}
 	return fmt.Errorf("%s is not a loopback address, and without TLS data keys would cross the network in clear: set tls-cert and tls-key, or insecure-plaintext if TLS ends in front of Trent", s.config.Listen)
+}
+
+// isLoopback reports whether an address can be reached from this machine alone.
+func isLoopback(address string) (bool, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false, fmt.Errorf("listen address %q: %w", address, err)
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
 }
 
 // Serve answers on l until ctx ends, then lets the requests in flight finish.

@@ -19,12 +19,14 @@ import (
 	"trent/internal/identity"
 )
 
-// Table returns every action of operators, by name.
-func Table() map[string]*action.Entry {
+// Table returns every action of operators, by name; those of dev mode too, or not.
+func Table(dev bool) map[string]*action.Entry {
 	table := make(map[string]*action.Entry)
-	for _, family := range [][]*action.Entry{accounts(), decisions()} {
+	for _, family := range [][]*action.Entry{accounts(), decisions(), declarations(), fixed()} {
 		for _, e := range family {
-			table[e.Op.Name] = e
+			if dev || !e.Dev {
+				table[e.Op.Name] = e
+			}
 		}
 	}
 	return table

@@ -7,6 +7,12 @@ import (
 )
 
 // UnmarshalForm implements query.Input.
+func (in *ApplyDeclarationInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
 func (in *CloseAccountInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
@@ -14,6 +20,18 @@ func (in *CloseAccountInput) UnmarshalForm(f *query.Form) error {
 
 // UnmarshalForm implements query.Input.
 func (in *CreateAccountInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
+func (in *CreateFixedAccessKeyInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
+func (in *CreateFixedKeyInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
 }
@@ -36,6 +54,11 @@ func (in *ReopenAccountInput) UnmarshalForm(f *query.Form) error {
 	return f.Err()
 }
 
+func (in *ApplyDeclarationInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.SecretString(at+"Document", &in.Document))
+	in.got.Mark(1, f.Boolean(at+"PlanOnly", &in.PlanOnly))
+}
+
 func (in *CloseAccountInput) read(f *query.Form, at string) {
 	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
 }
@@ -48,6 +71,20 @@ func (in *ContextEntry) read(f *query.Form, at string) {
 func (in *CreateAccountInput) read(f *query.Form, at string) {
 	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
 	in.got.Mark(1, f.String(at+"AccountName", &in.AccountName))
+}
+
+func (in *CreateFixedAccessKeyInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
+	in.got.Mark(1, f.String(at+"UserName", &in.UserName))
+	in.got.Mark(2, f.String(at+"AccessKeyId", &in.AccessKeyId))
+	in.got.Mark(3, f.SecretString(at+"SecretAccessKey", &in.SecretAccessKey))
+}
+
+func (in *CreateFixedKeyInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
+	in.got.Mark(1, f.String(at+"Region", &in.Region))
+	in.got.Mark(2, f.String(at+"KeyId", &in.KeyId))
+	in.got.Mark(3, f.SecretString(at+"Materials", &in.Materials))
 }
 
 func (in *ExplainDecisionInput) read(f *query.Form, at string) {

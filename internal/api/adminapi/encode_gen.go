@@ -28,6 +28,28 @@ func (out *Account) AppendXML(dst []byte) []byte {
 }
 
 // AppendXML appends the members that are there.
+func (out *ApplyDeclarationOutput) AppendXML(dst []byte) []byte {
+	if len(out.Changes) > 0 {
+		dst = query.Open(dst, "Changes")
+		for i := range out.Changes {
+			dst = query.Close(out.Changes[i].AppendXML(query.Open(dst, "member")), "member")
+		}
+		dst = query.Close(dst, "Changes")
+	}
+	if len(out.AccessKeys) > 0 {
+		dst = query.Open(dst, "AccessKeys")
+		for i := range out.AccessKeys {
+			dst = query.Close(out.AccessKeys[i].AppendXML(query.Open(dst, "member")), "member")
+		}
+		dst = query.Close(dst, "AccessKeys")
+	}
+	if out.Failure != "" {
+		dst = query.String(dst, "Failure", out.Failure)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
 func (out *CreateAccountOutput) AppendXML(dst []byte) []byte {
 	if out.Account != nil {
 		dst = query.Close(out.Account.AppendXML(query.Open(dst, "Account")), "Account")
@@ -37,6 +59,46 @@ func (out *CreateAccountOutput) AppendXML(dst []byte) []byte {
 	}
 	if !out.SecretAccessKey.IsZero() {
 		dst = query.SecretString(dst, "SecretAccessKey", out.SecretAccessKey)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
+func (out *DeclaredAccessKey) AppendXML(dst []byte) []byte {
+	if out.AccountId != "" {
+		dst = query.String(dst, "AccountId", out.AccountId)
+	}
+	if out.UserName != "" {
+		dst = query.String(dst, "UserName", out.UserName)
+	}
+	if out.AccessKeyId != "" {
+		dst = query.String(dst, "AccessKeyId", out.AccessKeyId)
+	}
+	if !out.SecretAccessKey.IsZero() {
+		dst = query.SecretString(dst, "SecretAccessKey", out.SecretAccessKey)
+	}
+	if out.OtherAccessKeyId != "" {
+		dst = query.String(dst, "OtherAccessKeyId", out.OtherAccessKeyId)
+	}
+	if out.File != "" {
+		dst = query.String(dst, "File", out.File)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
+func (out *DeclaredChange) AppendXML(dst []byte) []byte {
+	if out.Effect != "" {
+		dst = query.String(dst, "Effect", out.Effect)
+	}
+	if out.Entity != "" {
+		dst = query.String(dst, "Entity", out.Entity)
+	}
+	if out.Aspect != "" {
+		dst = query.String(dst, "Aspect", out.Aspect)
+	}
+	if out.Done {
+		dst = query.Boolean(dst, "Done", out.Done)
 	}
 	return dst
 }
@@ -87,6 +149,18 @@ func appendContextListType(dst []byte, list []ContextEntry) []byte {
 }
 
 // AppendMember implements Input.
+func (in *ApplyDeclarationInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "PlanOnly":
+		return jsonout.Boolean(dst, in.PlanOnly), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
 func (in *CloseAccountInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	if !in.Has(member) {
 		return dst, false
@@ -108,6 +182,38 @@ func (in *CreateAccountInput) AppendMember(dst []byte, member string) ([]byte, b
 		return jsonout.String(dst, in.AccountId), true
 	case "AccountName":
 		return jsonout.String(dst, in.AccountName), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *CreateFixedAccessKeyInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "AccountId":
+		return jsonout.String(dst, in.AccountId), true
+	case "UserName":
+		return jsonout.String(dst, in.UserName), true
+	case "AccessKeyId":
+		return jsonout.String(dst, in.AccessKeyId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *CreateFixedKeyInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "AccountId":
+		return jsonout.String(dst, in.AccountId), true
+	case "Region":
+		return jsonout.String(dst, in.Region), true
+	case "KeyId":
+		return jsonout.String(dst, in.KeyId), true
 	}
 	return dst, false
 }

@@ -17,3 +17,21 @@ var accountStatusTypeValues = [...]AccountStatusType{
 
 // Values lists the values in the order of the model.
 func (AccountStatusType) Values() []AccountStatusType { v := accountStatusTypeValues; return v[:] }
+
+// Effect is an enum; any other value that was sent is kept as it is.
+type Effect string
+
+const (
+	EffectCreate Effect = "Create"
+	EffectUpdate Effect = "Update"
+	EffectRemove Effect = "Remove"
+)
+
+var effectValues = [...]Effect{
+	EffectCreate,
+	EffectUpdate,
+	EffectRemove,
+}
+
+// Values lists the values in the order of the model.
+func (Effect) Values() []Effect { v := effectValues; return v[:] }

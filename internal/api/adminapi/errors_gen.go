@@ -9,7 +9,10 @@ import (
 // The codes of the errors that the model lists.
 const (
 	AccountAlreadyExists fault.Code = "AccountAlreadyExists"
+	EntityAlreadyExists  fault.Code = "EntityAlreadyExists"
+	InvalidDeclaration   fault.Code = "InvalidDeclaration"
 	InvalidInput         fault.Code = "InvalidInput"
+	LimitExceeded        fault.Code = "LimitExceeded"
 	NoSuchAccount        fault.Code = "NoSuchAccount"
 	NoSuchEntity         fault.Code = "NoSuchEntity"
 )
@@ -17,12 +20,15 @@ const (
 // modelled is the HTTP status of an error that the model lists, or zero.
 func modelled(c fault.Code) int {
 	switch c {
-	case InvalidInput:
+	case InvalidDeclaration,
+		InvalidInput:
 		return 400
 	case NoSuchAccount,
 		NoSuchEntity:
 		return 404
-	case AccountAlreadyExists:
+	case AccountAlreadyExists,
+		EntityAlreadyExists,
+		LimitExceeded:
 		return 409
 	}
 	return 0

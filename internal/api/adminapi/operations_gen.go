@@ -21,6 +21,14 @@ func Operations() []*api.Operation { return slices.Clone(operations) }
 
 var operations = []*api.Operation{
 	{
+		Name:          "ApplyDeclaration",
+		Errors:        []fault.Code{InvalidDeclaration},
+		Members:       applyDeclarationInputMembers,
+		Output:        api.StructOutput,
+		OutputMembers: applyDeclarationOutputMembers,
+		New:           func() api.Input { return new(ApplyDeclarationInput) },
+	},
+	{
 		Name:    "CloseAccount",
 		Errors:  []fault.Code{NoSuchAccount, InvalidInput},
 		Members: closeAccountInputMembers,
@@ -34,6 +42,20 @@ var operations = []*api.Operation{
 		Output:        api.StructOutput,
 		OutputMembers: createAccountOutputMembers,
 		New:           func() api.Input { return new(CreateAccountInput) },
+	},
+	{
+		Name:    "CreateFixedAccessKey",
+		Errors:  []fault.Code{NoSuchAccount, NoSuchEntity, EntityAlreadyExists, LimitExceeded},
+		Members: createFixedAccessKeyInputMembers,
+		Output:  api.NoOutput,
+		New:     func() api.Input { return new(CreateFixedAccessKeyInput) },
+	},
+	{
+		Name:    "CreateFixedKey",
+		Errors:  []fault.Code{NoSuchAccount, InvalidInput, EntityAlreadyExists},
+		Members: createFixedKeyInputMembers,
+		Output:  api.NoOutput,
+		New:     func() api.Input { return new(CreateFixedKeyInput) },
 	},
 	{
 		Name:          "ExplainDecision",
@@ -63,18 +85,35 @@ var operations = []*api.Operation{
 // Lookup finds an operation by its name.
 func Lookup(name string) (*api.Operation, bool) {
 	switch name {
-	case "CloseAccount":
+	case "ApplyDeclaration":
 		return operations[0], true
-	case "CreateAccount":
+	case "CloseAccount":
 		return operations[1], true
-	case "ExplainDecision":
+	case "CreateAccount":
 		return operations[2], true
-	case "ListAccounts":
+	case "CreateFixedAccessKey":
 		return operations[3], true
-	case "ReopenAccount":
+	case "CreateFixedKey":
 		return operations[4], true
+	case "ExplainDecision":
+		return operations[5], true
+	case "ListAccounts":
+		return operations[6], true
+	case "ReopenAccount":
+		return operations[7], true
 	}
 	return nil, false
+}
+
+var applyDeclarationInputMembers = []api.Member{
+	{Name: "Document", Kind: api.KindString, Required: true, Sensitive: true},
+	{Name: "PlanOnly", Kind: api.KindBoolean},
+}
+
+var applyDeclarationOutputMembers = []api.Member{
+	{Name: "Changes", Kind: api.KindList},
+	{Name: "AccessKeys", Kind: api.KindList, Sensitive: true},
+	{Name: "Failure", Kind: api.KindString},
 }
 
 var closeAccountInputMembers = []api.Member{
@@ -95,6 +134,20 @@ var createAccountOutputMembers = []api.Member{
 	{Name: "Account", Kind: api.KindStructure},
 	{Name: "AccessKeyId", Kind: api.KindString},
 	{Name: "SecretAccessKey", Kind: api.KindString, Sensitive: true},
+}
+
+var createFixedAccessKeyInputMembers = []api.Member{
+	{Name: "AccountId", Kind: api.KindString, Required: true},
+	{Name: "UserName", Kind: api.KindString, Required: true},
+	{Name: "AccessKeyId", Kind: api.KindString, Required: true},
+	{Name: "SecretAccessKey", Kind: api.KindString, Required: true, Sensitive: true},
+}
+
+var createFixedKeyInputMembers = []api.Member{
+	{Name: "AccountId", Kind: api.KindString, Required: true},
+	{Name: "Region", Kind: api.KindString, Required: true},
+	{Name: "KeyId", Kind: api.KindString, Required: true},
+	{Name: "Materials", Kind: api.KindString, Required: true, Sensitive: true},
 }
 
 var explainDecisionInputMembers = []api.Member{

@@ -18,6 +18,26 @@ type Account struct {
 	CloseDate   time.Time
 }
 
+// ApplyDeclarationInput is the request of ApplyDeclaration.
+type ApplyDeclarationInput struct {
+	Document secret.Bytes // required, sensitive
+	PlanOnly bool
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *ApplyDeclarationInput) Has(member string) bool {
+	return in.got.Named(applyDeclarationInputMembers, member)
+}
+
+// ApplyDeclarationOutput is the answer of ApplyDeclaration.
+type ApplyDeclarationOutput struct {
+	Changes    []DeclaredChange
+	AccessKeys []DeclaredAccessKey
+	Failure    string
+}
+
 // CloseAccountInput is the request of CloseAccount.
 type CloseAccountInput struct {
 	AccountId string // required
@@ -59,6 +79,54 @@ type CreateAccountOutput struct {
 	Account         *Account
 	AccessKeyId     string
 	SecretAccessKey secret.Bytes // sensitive
+}
+
+// CreateFixedAccessKeyInput is the request of CreateFixedAccessKey.
+type CreateFixedAccessKeyInput struct {
+	AccountId       string       // required
+	UserName        string       // required
+	AccessKeyId     string       // required
+	SecretAccessKey secret.Bytes // required, sensitive
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *CreateFixedAccessKeyInput) Has(member string) bool {
+	return in.got.Named(createFixedAccessKeyInputMembers, member)
+}
+
+// CreateFixedKeyInput is the request of CreateFixedKey.
+type CreateFixedKeyInput struct {
+	AccountId string       // required
+	Region    string       // required
+	KeyId     string       // required
+	Materials secret.Bytes // required, sensitive
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *CreateFixedKeyInput) Has(member string) bool {
+	return in.got.Named(createFixedKeyInputMembers, member)
+}
+
+// DeclaredAccessKey is a structure of the model.
+type DeclaredAccessKey struct {
+	AccountId        string
+	UserName         string
+	AccessKeyId      string
+	SecretAccessKey  secret.Bytes // sensitive
+	OtherAccessKeyId string
+	File             string
+}
+
+// DeclaredChange is a structure of the model.
+type DeclaredChange struct {
+	Effect Effect
+	Entity string
+	Aspect string
+	Done   bool
 }
 
 // ExplainDecisionInput is the request of ExplainDecision.

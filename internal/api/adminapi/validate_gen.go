@@ -12,6 +12,13 @@ import (
 )
 
 // Validate implements Input.
+func (in *ApplyDeclarationInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
 func (in *CloseAccountInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
@@ -20,6 +27,20 @@ func (in *CloseAccountInput) Validate() error {
 
 // Validate implements Input.
 func (in *CreateAccountInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
+func (in *CreateFixedAccessKeyInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
+func (in *CreateFixedKeyInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
 	return v.Fault(query.ValidationError)
@@ -44,6 +65,14 @@ func (in *ReopenAccountInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
 	return v.Fault(query.ValidationError)
+}
+
+func (in *ApplyDeclarationInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkDeclarationType(v, check.At(up, "document"), in.Document.Expose())
+	} else {
+		v.Hidden(check.At(up, "document"), check.MustNotBeNull)
+	}
 }
 
 func (in *CloseAccountInput) check(v *check.Violations, up *check.Path) {
@@ -73,6 +102,52 @@ func (in *CreateAccountInput) check(v *check.Violations, up *check.Path) {
 	}
 	if in.got.Has(1) {
 		checkAccountNameType(v, check.At(up, "accountName"), in.AccountName)
+	}
+}
+
+func (in *CreateFixedAccessKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
+	} else {
+		v.Null(check.At(up, "accountId"))
+	}
+	if in.got.Has(1) {
+		checkUserNameType(v, check.At(up, "userName"), in.UserName)
+	} else {
+		v.Null(check.At(up, "userName"))
+	}
+	if in.got.Has(2) {
+		checkFixedAccessKeyIdType(v, check.At(up, "accessKeyId"), in.AccessKeyId)
+	} else {
+		v.Null(check.At(up, "accessKeyId"))
+	}
+	if in.got.Has(3) {
+		checkFixedSecretType(v, check.At(up, "secretAccessKey"), in.SecretAccessKey.Expose())
+	} else {
+		v.Hidden(check.At(up, "secretAccessKey"), check.MustNotBeNull)
+	}
+}
+
+func (in *CreateFixedKeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
+	} else {
+		v.Null(check.At(up, "accountId"))
+	}
+	if in.got.Has(1) {
+		checkRegionType(v, check.At(up, "region"), in.Region)
+	} else {
+		v.Null(check.At(up, "region"))
+	}
+	if in.got.Has(2) {
+		checkKeyIdType(v, check.At(up, "keyId"), in.KeyId)
+	} else {
+		v.Null(check.At(up, "keyId"))
+	}
+	if in.got.Has(3) {
+		checkMaterialsType(v, check.At(up, "materials"), in.Materials.Expose())
+	} else {
+		v.Hidden(check.At(up, "materials"), check.MustNotBeNull)
 	}
 }
 
@@ -199,6 +274,50 @@ func checkContextListType(v *check.Violations, at check.Path, list []ContextEntr
 	}
 }
 
+func checkDeclarationType(v *check.Violations, at check.Path, value []byte) {
+	n := check.Units(value)
+	if n < 1 {
+		v.Hidden(at, check.LengthAtLeast+"1")
+	}
+	if n > 1048576 {
+		v.Hidden(at, check.LengthAtMost+"1048576")
+	}
+}
+
+func checkFixedAccessKeyIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
+	if n < 16 {
+		v.Value(at, value, check.LengthAtLeast+"16")
+	}
+	if n > 128 {
+		v.Value(at, value, check.LengthAtMost+"128")
+	}
+	if !matchFixedAccessKeyIdType(value) {
+		v.Value(at, value, check.MustMatch+"[A-Z0-9]+")
+	}
+}
+
+func matchFixedAccessKeyIdType(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z':
+		default:
+			return false
+		}
+	}
+	return len(s) >= 1
+}
+
+func checkFixedSecretType(v *check.Violations, at check.Path, value []byte) {
+	n := check.Units(value)
+	if n < 16 {
+		v.Hidden(at, check.LengthAtLeast+"16")
+	}
+	if n > 128 {
+		v.Hidden(at, check.LengthAtMost+"128")
+	}
+}
+
 func checkKeyIdType(v *check.Violations, at check.Path, value string) {
 	n := check.Units(value)
 	if n < 1 {
@@ -219,6 +338,16 @@ func checkMarkerType(v *check.Violations, at check.Path, value string) {
 	}
 }
 
+func checkMaterialsType(v *check.Violations, at check.Path, value []byte) {
+	n := check.Units(value)
+	if n < 44 {
+		v.Hidden(at, check.LengthAtLeast+"44")
+	}
+	if n > 4268 {
+		v.Hidden(at, check.LengthAtMost+"4268")
+	}
+}
+
 func checkMaxItemsType(v *check.Violations, at check.Path, value int) {
 	n := value
 	if n < 1 {
@@ -236,6 +365,16 @@ func checkRegionType(v *check.Violations, at check.Path, value string) {
 	}
 	if n > 32 {
 		v.Value(at, value, check.LengthAtMost+"32")
+	}
+}
+
+func checkUserNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
+	if n < 1 {
+		v.Value(at, value, check.LengthAtLeast+"1")
+	}
+	if n > 128 {
+		v.Value(at, value, check.LengthAtMost+"128")
 	}
 }
 

@@ -1,0 +1,19 @@
+package pipeline
+
+import (
+	"context"
+
+	"trent/internal/action"
+	"trent/internal/api"
+	"trent/internal/audit"
+	"trent/internal/fault"
+	"trent/internal/secret"
+)
+
+// Declare implements action.Decisions. It hands a declaration to whoever makes requests of it.
+func (w *walk) Declare(ctx context.Context, document secret.Bytes, planOnly bool) (*action.Declared, error) {
+	if w.declare == nil {
+		return nil, fault.New(api.UnsupportedOperationException, "This server takes no declarations.")
+	}
+	return w.declare(ctx, w.Road, Declaration{Document: document, Digest: audit.Digest(document.Expose()), Request: w.req.ID, PlanOnly: planOnly})
+}
