@@ -77,6 +77,7 @@ interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the 
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/story.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/iam_cli.py
+	TRENT_OIDC_ALLOW_HTTP_LOOPBACK=true scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/sts_cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/terraform.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/authorization.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js

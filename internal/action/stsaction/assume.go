@@ -16,7 +16,9 @@ import (
 )
 
 // assuming is the family of actions that give out credentials. Nothing is stored of
-// them but the signature of the request: a captured one gives nobody a second secret.
+// them but the signature of the request, as of one that changes something: who captures
+// one cannot get credentials with it. The grace for replays stays: processes of one
+// machine ask for the same session in the same second, with the same signature.
 func assuming() []*action.Entry {
 	return []*action.Entry{
 		entry(action.Action[stsapi.AssumeRoleInput, stsapi.AssumeRoleOutput]{
@@ -28,7 +30,6 @@ func assuming() []*action.Entry {
 			},
 			Rules:   assumeRoleRules,
 			Mutates: true,
-			Once:    true,
 			Audit: []string{"RoleArn", "RoleSessionName", "DurationSeconds", "PolicyArns", "Policy", "Tags", "TransitiveTagKeys", "ExternalId",
 				"SourceIdentity"},
 			Run: assumeRole,
@@ -37,7 +38,6 @@ func assuming() []*action.Entry {
 			Name:    "GetSessionToken", // needs no permission: it gives nothing that the user does not have
 			Rules:   func(in *stsapi.GetSessionTokenInput) error { return withoutMFA(in.SerialNumber, in.TokenCode) },
 			Mutates: true,
-			Once:    true,
 			Audit:   []string{"DurationSeconds"},
 			Run:     getSessionToken,
 		}),
