@@ -334,10 +334,16 @@ func (r *Ring) FindEqualGrant(ctx context.Context, wanted *grant.Grant) (*grant.
 		return nil, err
 	}
 	g, err := r.followHint(ctx, placeOfKeyARN(wanted.Key), path)
-	if err == nil && g != nil && !g.SameRequest(wanted) {
+	if err != nil || g == nil {
+		return nil, err
+	}
+	if !g.SameRequest(wanted) {
 		return nil, fault.New(fault.Internal, "").Because(fmt.Errorf("keyring: %s leads to another grant", path))
 	}
-	return g, err
+	// Whoever made it may not have been told yet, nor the cache. Who is told of it now
+	// may use it now.
+	r.forgetGrant(g, 0, true)
+	return g, nil
 }
 
 // followHint reads the grant that an index leads to; nil if there is none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +145,43 @@ func TestEqualRequestsAtOnce(t *testing.T) {
 	unlike := grantOn(rec, "AIDABOB", 3)
 	unlike.Name = "n"
 	putGrants(t, r, rec, unlike)
+}
+
+// TestSEC_E04: a grant that a second, equal request is told of acts from then on, also
+// while the first request that made it has not come back yet.
+func TestSEC_E04_EqualRequestsActAtOnce(t *testing.T) {
+	plain, st := newRing(t, 1024)
+	slowly := &slow{st, make(chan chan struct{}, 1)}
+	r := ringOver(t, slowly, sealerOf(plain), 1024)
+	rec := makeKey(t, r)
+	if all := grantsTo(t, r, rec, "AIDAALICE"); len(all) != 0 {
+		t.Fatalf("before: %v", all)
+	}
+	g := grantOn(rec, "AIDAALICE", 1)
+	g.Name = "n"
+	release := make(chan struct{})
+	slowly.next <- release
+	acknowledged := make(chan error)
+	go func() { acknowledged <- r.Commit(ctx, []Change{PutGrant{Key: rec, Now: g}}, nil) }()
+	equal := *g
+	equal.ID = grantID(2)
+	for {
+		found, err := r.FindEqualGrant(ctx, &equal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found != nil {
+			break
+		}
+		runtime.Gosched()
+	}
+	if all := grantsTo(t, r, rec, "AIDAALICE"); len(all) != 1 {
+		t.Errorf("told of it and not allowed by it: %v", all)
+	}
+	close(release)
+	if err := <-acknowledged; err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A grant is made on the key that was decided upon, or not at all.

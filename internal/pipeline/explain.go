@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	"trent/internal/action"
 	"trent/internal/arn"
@@ -37,8 +40,46 @@ func (w *walk) Explain(ctx context.Context, c action.Case) (allowed bool, why an
 	if resource == "" {
 		resource = "*"
 	}
+	asks := w.asking(c.Action)
+	if asks != nil {
+		q.Action, q.Use.Operation = asks.Permit, asks.Operation
+	}
 	e, err := authz.Explain(ctx, q, resource)
+	if err == nil && asks != nil {
+		err = w.beyondPolicies(asks, q, &e)
+	}
 	return e.Allowed, e, err
+}
+
+// asking is a use that some action asks the permission for, or nil.
+func (r *Road) asking(permission string) *action.Resource {
+	for _, s := range append(slices.Collect(maps.Values(r.forms)), r.kms) {
+		for _, entry := range s.table {
+			for i := range entry.Uses {
+				if u := &entry.Uses[i]; strings.EqualFold(u.Permit.Name, permission) {
+					return u
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// beyondPolicies is what the road insists on whatever policies and grants say.
+func (w *walk) beyondPolicies(u *action.Resource, q *authz.Question, e *authz.Explanation) error {
+	var refusal error
+	switch {
+	case u.Kind == action.OnGrant:
+		return fault.Newf("InvalidInput", "%s is decided by the grant that is meant, and a policy can only deny it.", u.Permit.Name)
+	case u.Operator:
+		refusal = authz.OnDeployment(q, w.first)
+	case q.Record != nil && !u.Abroad && q.Record.Account() != q.Caller.Account:
+		refusal = authz.ForeignKey(q.Caller, q.Action)
+	}
+	if refusal != nil {
+		e.Allowed, e.Why = false, fault.From(refusal).Message
+	}
+	return nil
 }
 
 // assume reads condition keys as somebody writes them, and the encryption context

@@ -63,3 +63,18 @@ func TestSEC_F_WorkOfADecisionInIAM(t *testing.T) {
 		t.Errorf("%d %s takes %d MiB", a.status, a.code, n)
 	}
 }
+
+// What is wrong with a request does not grow in what is said and written down of it.
+func TestSEC_F_RefusalsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	var body strings.Builder
+	body.WriteString("Action=CreateUser&Version=" + iamVersion + "&UserName=bob")
+	for i := range 1000 {
+		fmt.Fprintf(&body, "&Tags.member.%d.Key=a", i+1)
+	}
+	a := w.post(admin, "", body.String())
+	line := w.audit.lines[len(w.audit.lines)-1]
+	if a.code != "ValidationError" || !strings.HasPrefix(a.message, "1001 validation errors detected: ") || len(a.message) > 10<<10 || len(line) > body.Len()+20<<10 {
+		t.Errorf("%s %.40s…, %d bytes, and %d in the audit", a.code, a.message, len(a.message), len(line))
+	}
+}

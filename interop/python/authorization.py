@@ -135,6 +135,49 @@ class Authorization(unittest.TestCase):
                 key = w.user("app", *caller.get("statements", []), account=caller.get("account", HOME), boundary=caller.get("boundary"))
                 self.assertEqual(encrypts(key, arn), want)
 
+    def test_sessions(self):
+        """Roles and their sessions: in policies, under session policies, and across accounts."""
+        w = self.w
+        w.user("app", allow("sts:AssumeRole"))
+        anybody = document({"Effect": "Allow", "Principal": {"AWS": HOME}, "Action": "sts:AssumeRole"})
+        role = w.iam.create_role(RoleName="batch", AssumeRolePolicyDocument=anybody)["Role"]["Arn"]
+        w.iam_abroad.create_role(RoleName="batch", AssumeRolePolicyDocument=anybody)
+        foreign = f"arn:aws:iam::{ABROAD}:role/batch"
+        night = f"arn:aws:sts::{HOME}:assumed-role/batch/night"
+        sts = client("sts", w.user("app", allow("sts:AssumeRole")))
+
+        def session(arn, *policy, name="night"):
+            more = {"Policy": document(*policy)} if policy else {}
+            return sts.assume_role(RoleArn=arn, RoleSessionName=name, **more)["Credentials"]
+
+        def named(arn):
+            return allow("kms:Encrypt", Principal={"AWS": arn})
+
+        silent = allow("s3:*")
+        for name, policy, credentials, want in [
+            ("the role named", [KEEPER, named(role)], session(role), True),
+            ("the role named, a session policy that is silent", [KEEPER, named(role)], session(role, silent), False),
+            ("the role named, a session policy that allows", [KEEPER, named(role)], session(role, allow("kms:*")), True),
+            ("the session named, a session policy that is silent", [KEEPER, named(night)], session(role, silent), True),
+            ("the session named, a session policy that denies", [KEEPER, named(night)], session(role, deny("kms:*")), False),
+            ("the session named, another session", [KEEPER, named(night)], session(role, name="day"), False),
+            ("delegation, the role without a policy", [DELEGATION], session(role), False),
+            ("delegation, and what only the session policy allows", [DELEGATION], session(role, allow("kms:*")), False),
+            ("a foreign role named, its account silent", [KEEPER, named(foreign)], session(foreign), False),
+        ]:
+            with self.subTest(name):
+                self.assertEqual(encrypts(credentials, w.key(*policy)), want)
+        w.iam.put_role_policy(RoleName="batch", PolicyName="p", PolicyDocument=document(allow("kms:Encrypt")))
+        self.assertTrue(encrypts(session(role), w.key(DELEGATION)))
+        w.iam_abroad.put_role_policy(RoleName="batch", PolicyName="p", PolicyDocument=document(allow("kms:Encrypt")))
+        self.assertTrue(encrypts(session(foreign), w.key(KEEPER, named(foreign))))
+        granted = w.key(KEEPER)
+        w.kms.create_grant(KeyId=granted, GranteePrincipal=role, Operations=["Encrypt"])
+        self.assertTrue(encrypts(session(role), granted))
+        running = session(role)
+        w.iam.delete_role_policy(RoleName="batch", PolicyName="p")
+        self.assertFalse(encrypts(running, w.key(DELEGATION)))
+
     def test_root_user(self):
         """The root user is its account, and no more."""
         w = self.w

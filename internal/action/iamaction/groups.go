@@ -85,6 +85,9 @@ func createGroup(_ context.Context, c *action.Call, in *iamapi.CreateGroupInput)
 	if _, taken := account(c).Groups.Named(in.GroupName); taken {
 		return nil, exists("Group", in.GroupName)
 	}
+	if err := within("GroupsPerAccount", account(c).Groups.Len(), maxGroupsPerAccount); err != nil {
+		return nil, err
+	}
 	g := &identity.Group{Account: c.Caller.Account, ID: identity.NewGroupID(), Name: in.GroupName, Path: pathOr(in.Path), Created: now(c)}
 	c.WishIdentity(identity.Create(g))
 	return &iamapi.CreateGroupOutput{Group: shownGroup(c, g)}, nil

@@ -4,6 +4,7 @@ import (
 	"trent/internal/action"
 	"trent/internal/api/iamapi"
 	"trent/internal/fault"
+	"trent/internal/iam"
 	"trent/internal/identity"
 )
 
@@ -82,6 +83,10 @@ func roleHolder() holder {
 	}
 }
 
+// maxInlineBytes is the size of all inline policies together with their white space,
+// which the quotas of IAM leave out and the store keeps.
+const maxInlineBytes = 2 * iam.MaxPolicySize
+
 // putInline adds an inline policy, or replaces the one of its name.
 func (h holder) putInline(c *action.Call, name, policyName, document string) (*action.None, error) {
 	if _, err := h.get(c, name); err != nil {
@@ -91,12 +96,20 @@ func (h holder) putInline(c *action.Call, name, policyName, document string) (*a
 	if err != nil {
 		return nil, badPolicy(err)
 	}
-	size := 0
+	size, bytes := 0, 0
 	err = h.alter(c, name, func(p *identity.Permissions) {
 		p.Put(identity.InlinePolicy{Name: policyName, Policy: policy})
 		size = p.InlineSize()
+		for _, i := range p.Inline {
+			bytes += len(i.Policy.Source)
+		}
 	})
-	if err == nil && size > h.maxInline {
+	switch {
+	case err != nil:
+		return nil, err
+	case bytes > maxInlineBytes:
+		return nil, fault.Newf(iamapi.LimitExceeded, "Maximum policy size of %d bytes, white space included, exceeded for %s %s", maxInlineBytes, h.word, name)
+	case size > h.maxInline:
 		err = fault.Newf(iamapi.LimitExceeded, "Maximum policy size of %d bytes exceeded for %s %s", h.maxInline, h.word, name)
 	}
 	return nil, err

@@ -76,6 +76,9 @@ func createPolicy(_ context.Context, c *action.Call, in *iamapi.CreatePolicyInpu
 	if _, taken := account(c).Policies.Named(in.PolicyName); taken {
 		return nil, fault.Newf(iamapi.EntityAlreadyExists, "A policy called %s already exists. Duplicate names are not allowed.", in.PolicyName)
 	}
+	if err := within("PoliciesPerAccount", account(c).Policies.Len(), maxPoliciesPerAccount); err != nil {
+		return nil, err
+	}
 	policy, err := policyDocument(in.PolicyDocument)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,23 @@ func conflict(what string) error {
 	return fault.New(iamapi.DeleteConflict, "Cannot delete entity, must "+what+" first.")
 }
 
+// The quotas of IAM on one account ("IAM and AWS STS quotas"). All identities are
+// held in memory, those of every tenant.
+const (
+	maxUsersPerAccount    = 5000
+	maxGroupsPerAccount   = 300
+	maxRolesPerAccount    = 1000
+	maxPoliciesPerAccount = 1500
+)
+
+// within refuses one more where there are as many as there may be.
+func within(name string, have, quota int) error {
+	if have >= quota {
+		return overQuota(name, quota)
+	}
+	return nil
+}
+
 func overQuota(name string, quota int) error {
 	return fault.Newf(iamapi.LimitExceeded, "Cannot exceed quota for %s: %d", name, quota)
 }

@@ -117,6 +117,9 @@ func createRole(_ context.Context, c *action.Call, in *iamapi.CreateRoleInput) (
 	if _, taken := account(c).Roles.Named(in.RoleName); taken {
 		return nil, exists("Role", in.RoleName)
 	}
+	if err := within("RolesPerAccount", account(c).Roles.Len(), maxRolesPerAccount); err != nil {
+		return nil, err
+	}
 	trust, err := trustPolicy(c, in.AssumeRolePolicyDocument)
 	if err != nil {
 		return nil, err

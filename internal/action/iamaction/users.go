@@ -55,6 +55,9 @@ func createUser(_ context.Context, c *action.Call, in *iamapi.CreateUserInput) (
 	if _, taken := account(c).Users.Named(in.UserName); taken {
 		return nil, exists("User", in.UserName)
 	}
+	if err := within("UsersPerAccount", account(c).Users.Len(), maxUsersPerAccount); err != nil {
+		return nil, err
+	}
 	if err := checkBoundary(c, in.PermissionsBoundary); err != nil {
 		return nil, err
 	}

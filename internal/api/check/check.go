@@ -71,9 +71,13 @@ func (v *Violations) Value(at Path, value, phrase string) {
 	v.add(" '"+abridged(value)+"'", at, phrase)
 }
 
-// maxShown bounds how much of a value is shown, in bytes: the message goes back to
-// the caller and into the audit record.
-const maxShown = 1024
+// The message goes back to the caller and into the audit record, so it is bounded: of
+// a value maxShown bytes are shown, and beyond maxText bytes violations are only
+// counted.
+const (
+	maxShown = 1024
+	maxText  = 8 << 10
+)
 
 func abridged(s string) string {
 	if len(s) <= maxShown {
@@ -93,7 +97,10 @@ func (v *Violations) Hidden(at Path, phrase string) { v.add("", at, phrase) }
 func (v *Violations) Null(at Path) { v.add(" null", at, MustNotBeNull) }
 
 func (v *Violations) add(value string, at Path, phrase string) {
-	if v.count++; v.count > 1 {
+	switch v.count++; {
+	case len(v.text) > maxText:
+		return
+	case v.count > 1:
 		v.text = append(v.text, "; "...)
 	}
 	v.text = append(append(v.text, "Value"...), value...)
