@@ -114,14 +114,15 @@ func encrypt() []*Entry {
 }
 
 // reEncryptKeys are the condition keys of one side of ReEncrypt. Both sides know
-// whether the other has the same key.
+// whether the other has the same key. A destination that is not there is another one, as
+// is a foreign one that is: a policy on the source must not tell them apart.
 func reEncryptKeys(ref func(*api.ReEncryptInput) string, alg func(*api.ReEncryptInput) api.EncryptionAlgorithm, context func(*api.ReEncryptInput) map[string]string) Keys[api.ReEncryptInput] {
 	return cryptographic(ref, alg, context).and(Keys[api.ReEncryptInput]{
 		"kms:reencryptonsamekey": func(_ *api.ReEncryptInput, h []Held, _ string) iam.Value {
-			if len(h) < 2 || h[0].Record == nil || h[1].Record == nil {
+			if len(h) < 2 || h[0].Record == nil {
 				return iam.Value{}
 			}
-			return iam.Flag(h[0].Record.ARN == h[1].Record.ARN)
+			return iam.Flag(h[1].Record != nil && h[0].Record.ARN == h[1].Record.ARN)
 		},
 	})
 }

@@ -269,15 +269,10 @@ func (w *walk) decode() error {
 	if r, ok := w.in.(api.RecipientHolder); ok && r.RecipientMember() != nil {
 		return fault.New(api.UnsupportedOperationException, "Recipient is not supported by this version of Trent.")
 	}
-	return nil
+	return w.checkTokens()
 }
 
 func (w *walk) permit(ctx context.Context, i int) error {
-	if i == 0 {
-		if err := w.checkTokens(); err != nil {
-			return err
-		}
-	}
 	u := &w.uses[i]
 	if u.skipped || u.entry.Permit.Name == "" {
 		return nil
@@ -308,8 +303,9 @@ func (w *walk) permit(ctx context.Context, i int) error {
 	return authz.OnAccount(q, u.resource)
 }
 
-// checkTokens refuses grant tokens that were not made here. Good ones have nothing
-// to add: a decision sees every grant.
+// checkTokens refuses grant tokens that were not made here, before any key is looked
+// for: a refusal that only a key that is there gives would tell strangers of it. Good
+// tokens have nothing to add: a decision sees every grant.
 func (w *walk) checkTokens() error {
 	holder, ok := w.in.(api.GrantTokenHolder)
 	if !ok {
