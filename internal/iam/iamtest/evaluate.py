@@ -485,7 +485,14 @@ def as_date(value):
 # --- conditions ------------------------------------------------------------
 
 def parse_key(text):
-    """A key, folded, as (service:word, what follows)."""
+    """A key, folded, as (service:word, what follows); that of a provider, a URL without
+    scheme, a colon and a claim, as (all of it, nothing)."""
+    service, colon, rest = text.lower().partition(":")
+    if colon and service and ("." in service or "/" in service or rest[:1] in tuple("0123456789")):
+        claim = text.lower().rpartition(":")[2]
+        if not claim or "/" in claim or re.search(r"[\x00-\x1f\x7f]", text):
+            raise Malformed("key")
+        return (text.lower(), "")
     found = re.fullmatch(r"([^:]+:[^:/]+)(?:[:/](.+))?", text.lower(), flags=re.S)
     if not found or re.search(r"[\x00-\x1f\x7f]", text):
         raise Malformed("key")

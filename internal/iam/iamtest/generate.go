@@ -94,6 +94,7 @@ var contextKeys = []struct{ name, sub, kind string }{
 	{"aws:username", "", "text"}, {"aws:principaltag", "team", "text"}, {"aws:sourceip", "", "addr"}, {"aws:currenttime", "", "moment"},
 	{"aws:securetransport", "", "flag"}, {"aws:tagkeys", "", "texts"}, {"aws:principalarn", "", "arn"},
 	{"kms:encryptioncontext", "app", "text"}, {"kms:encryptioncontextkeys", "", "texts"}, {"kms:rotationperiodindays", "", "number"}, {"aws:sourcearn", "", "arn"},
+	{"idp.example.com/main:sub", "", "text"}, {"localhost:8443:sub", "", "text"},
 }
 
 func (g generator) value(k struct{ name, sub, kind string }) Value {
@@ -168,12 +169,13 @@ var operators = []string{
 // keyFor is a key that the operator is for, as a rule, in some spelling.
 func (g generator) keyFor(base string) string {
 	all := []string{"aws:username", "aws:PrincipalTag/team", "aws:SourceIp", "aws:CurrentTime", "aws:SecureTransport", "aws:TagKeys", "aws:PrincipalArn",
-		"kms:EncryptionContext:App", "kms:EncryptionContextKeys", "kms:RotationPeriodInDays", "aws:SourceArn", "aws:RequestTag/team", "kms:Nothing"}
+		"kms:EncryptionContext:App", "kms:EncryptionContextKeys", "kms:RotationPeriodInDays", "aws:SourceArn", "aws:RequestTag/team", "kms:Nothing",
+		"idp.example.com/main:sub", "idp.example.com:8443/main:sub", "localhost:8443:sub"}
 	key := pick(g, all...)
 	if !g.chance(5) {
 		switch {
 		case strings.HasPrefix(base, "String"), base == "BinaryEquals":
-			key = pick(g, "aws:username", "aws:PrincipalTag/team", "aws:TagKeys", "kms:EncryptionContext:App", "kms:EncryptionContextKeys")
+			key = pick(g, "aws:username", "aws:PrincipalTag/team", "aws:TagKeys", "kms:EncryptionContext:App", "kms:EncryptionContextKeys", "idp.example.com/main:sub")
 		case strings.HasPrefix(base, "Numeric"):
 			key = pick(g, "kms:RotationPeriodInDays", "aws:CurrentTime")
 		case strings.HasPrefix(base, "Date"):
