@@ -322,10 +322,14 @@ type ownKeys struct {
 func (o *ownKeys) Value(k iam.Key) iam.Value { return o.entry.Value(o.walk.in, o.walk.held, k) }
 
 func (w *walk) newCall() action.Call {
-	return action.Call{
+	c := action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		KeepsControl: w.keepsControl, Explain: w.explain, Declare: w.carryOut,
+		KeepsControl: w.keepsControl, Explain: w.explain,
 	}
+	if w.entry.Compound {
+		c.Declare = w.carryOut
+	}
+	return c
 }
 
 // run does the work and notes what it wishes for. For a dry run all of it has
