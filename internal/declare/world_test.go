@@ -47,6 +47,7 @@ type world struct {
 
 	mu    sync.Mutex
 	calls int
+	hook  func() // called before each request of a declaration
 	clock time.Time
 }
 
@@ -65,6 +66,8 @@ func (s *memorySink) Append(line []byte) error {
 
 // among are the lines that have all of these texts.
 func (s *memorySink) among(texts ...string) (found []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, line := range s.lines {
 		all := true
 		for _, t := range texts {
@@ -143,6 +146,11 @@ func (w *world) now() time.Time {
 
 func (w *world) newID() string {
 	w.mu.Lock()
+	if hook := w.hook; hook != nil {
+		w.mu.Unlock()
+		hook()
+		w.mu.Lock()
+	}
 	defer w.mu.Unlock()
 	w.calls++
 	return fmt.Sprintf("00000000-0000-4000-8000-%012d", w.calls)
