@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -454,6 +455,139 @@ func TestSEC_A11_DeclarationIsNotReplayed(t *testing.T) {
 	}
 	if n := len(w.audit.among(`"operation":"CreateAccount"`, `"status":200`)); n != 1 {
 		t.Errorf("%d accounts were made", n)
+	}
+}
+
+// TestSEC_A11: the signature is remembered before the first change, not after the last.
+func TestSEC_A11_ReplayDuringADeclaration(t *testing.T) {
+	w := newWorld(t, false)
+	body := url.Values{"Action": {"ApplyDeclaration"}, "Version": {"2026-11-24"}, "Document": {example(t)}}.Encode()
+	p, _ := w.identities.View().Principal(rootOf(first))
+	send := func() int {
+		return w.road.Walk(context.Background(), &pipeline.Request{ID: "00000000-0000-4000-8000-000000000000", Received: w.now(), Form: true, Body: []byte(body), Who: sameSignature{caller{w, p}}}).Status
+	}
+	var begun atomic.Bool
+	w.hook = func() {
+		if len(w.audit.among(`"source":"declaration"`)) < 5 || begun.Swap(true) {
+			return
+		}
+		second := make(chan int, 1)
+		go func() { second <- send() }()
+		select {
+		case status := <-second:
+			if status != 403 {
+				t.Errorf("the second one: %d", status)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("the second one waits for its turn")
+		}
+	}
+	if status := send(); status != 200 || !begun.Load() {
+		t.Errorf("the first one: %d; a second one was sent: %v", status, begun.Load())
+	}
+}
+
+// Two that come at once are carried out one after the other.
+func TestTwoAtOnce(t *testing.T) {
+	w := newWorld(t, false)
+	d := parse(t, example(t))
+	type outcome struct {
+		made *action.Declared
+		err  error
+	}
+	done := make(chan outcome)
+	for range 4 {
+		go func() {
+			made, err := w.engine.Apply(context.Background(), w.road, declare.Order{Declaration: d})
+			done <- outcome{made, err}
+		}()
+	}
+	changes := 0
+	for range 4 {
+		o := <-done
+		if o.err != nil || o.made.Failure != "" {
+			t.Fatalf("%v %s", o.err, o.made.Failure)
+		}
+		changes += len(o.made.Changes)
+	}
+	if changes != 20 {
+		t.Errorf("%d changes", changes)
+	}
+}
+
+// A managed policy can be changed as often as one likes: the oldest text that does not
+// count gives way.
+func TestManyTextsOfAPolicy(t *testing.T) {
+	w := newWorld(t, false)
+	text := func(action string) string {
+		return in("  managedPolicies: [{name: p, document: {Version: 2012-10-17, Statement: {Effect: Allow, Action: 'kms:" + action + "', Resource: '*'}}}]\n")
+	}
+	for _, a := range []string{"A", "B", "C", "D", "E", "F", "G"} {
+		w.apply(text(a))
+	}
+	arn := "arn:aws:iam::111122223333:policy/p"
+	w.must(rootOf(first), "", "Action=SetDefaultPolicyVersion&Version=2010-05-08&VersionId=v3&PolicyArn="+url.QueryEscape(arn))
+	w.apply(text("H"))
+	p, _ := w.identities.View().Policy(first, arn)
+	var numbers []int
+	for _, v := range p.Versions {
+		numbers = append(numbers, v.Number)
+	}
+	// v3 counted when v8 came, so v4 went.
+	if !slices.Equal(numbers, []int{3, 5, 6, 7, 8}) || p.Default != 8 {
+		t.Errorf("versions %v, of which %d counts", numbers, p.Default)
+	}
+}
+
+// A grant of the file is what the file says, in each of its parts.
+func TestGrantsAreReplaced(t *testing.T) {
+	w := newWorld(t, false)
+	text := func(grant string) string {
+		return in("  users: [{name: a}, {name: b}]\n  keys: [{alias: alias/k, grants: [{name: g, " + grant + "}]}]\n")
+	}
+	grants := []string{
+		"grantee: user/a, operations: [Decrypt, Encrypt]",
+		"grantee: user/b, operations: [Decrypt, Encrypt]",
+		"grantee: user/b, operations: [Decrypt]",
+		"grantee: user/b, operations: [Decrypt], retiring: user/a",
+		"grantee: user/b, operations: [Decrypt], constraint: {encryptionContextEquals: {a: b}}",
+		"grantee: user/b, operations: [Decrypt], constraint: {encryptionContextSubset: {a: b}}",
+		"grantee: user/b, operations: [Decrypt], constraint: {encryptionContextSubset: {a: c}}",
+		"grantee: user/b, operations: [Decrypt]",
+	}
+	w.apply(text(grants[0]))
+	for _, g := range grants[1:] {
+		if got := w.apply(text(g)); !slices.Equal(got, []string{"~ key 111122223333/eu-central-1/alias/k: grant g"}) {
+			t.Errorf("%s: changed was %q", g, got)
+		}
+	}
+	if got := w.apply(text("grantee: user/b, operations: [Decrypt, Encrypt]")); len(got) != 1 {
+		t.Errorf("changed was %q", got)
+	}
+	if got := w.apply(text("grantee: user/b, operations: [Encrypt, Decrypt]")); len(got) != 0 {
+		t.Errorf("another order: changed was %q", got)
+	}
+	_, rest, _ := strings.Cut(w.must(rootOf(first), "TrentService.DescribeKey", `{"KeyId":"alias/k"}`), `"KeyId":"`)
+	id := rest[:36]
+	// One of the name that somebody else has made more of, by way of a condition on an ARN.
+	w.must(rootOf(first), "TrentService.CreateGrant", `{"KeyId":"`+id+`","Name":"g","GranteePrincipal":"arn:aws:iam::111122223333:user/b","Operations":["Encrypt","Decrypt"],"Constraints":{"SourceArn":"arn:aws:s3:eu-central-1:111122223333:bucket"}}`)
+	w.apply(text("grantee: user/b, operations: [Encrypt, Decrypt]"))
+	if list := w.must(rootOf(first), "TrentService.ListGrants", `{"KeyId":"`+id+`"}`); strings.Count(list, "GrantId") != 1 || strings.Contains(list, "SourceArn") {
+		t.Errorf("grants: %s", list)
+	}
+}
+
+// A policy that wants TLS does not shut a declaration out: it crosses no network.
+func TestKeyThatWantsTLS(t *testing.T) {
+	w := newWorld(t, false)
+	text := func(description string) string {
+		return in("  keys:\n  - alias: alias/k\n    description: " + description + "\n    policy: {Version: 2012-10-17, Statement: [" +
+			"{Effect: Allow, Principal: {AWS: 'arn:aws:iam::111122223333:root'}, Action: 'kms:*', Resource: '*'}," +
+			"{Effect: Deny, Principal: '*', Action: 'kms:*', Resource: '*', Condition: {Bool: {'aws:SecureTransport': false}}}]}\n")
+	}
+	w.apply(text("one"))
+	if got := w.apply(text("two")); !slices.Equal(got, []string{"~ key 111122223333/eu-central-1/alias/k: description"}) {
+		t.Errorf("changed was %q", got)
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 const maxProblems = 20
 
 // maxProblem bounds what is said of one thing that is wrong, in bytes.
-const maxProblem = 1 << 10
+const maxProblem = 512
 
 // A reader takes a document apart and gathers what is wrong with it, each with
 // its line. What it says quotes names, and never values: those may be secrets, and it

@@ -11,8 +11,8 @@ import (
 // Whatever is declared, once it is applied there is nothing left to do; and so again
 // after something else was declared about the same things in between.
 func TestAppliedIsDone(t *testing.T) {
-	w := newWorld(t, false)
 	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(rt, false)
 		for range 2 {
 			text := randomDeclaration(rt)
 			made, err := w.try(text)
@@ -68,18 +68,16 @@ func randomDeclaration(t *rapid.T) string {
 	b.WriteString("version: 1\nregion: eu-central-1\naccounts:\n")
 	for _, account := range []string{"111122223333", "222233334444"} {
 		fmt.Fprintf(&b, "- id: %s\n  managedPolicies:\n", account)
-		for _, p := range []string{"p", "q"} {
-			fmt.Fprintf(&b, "  - {name: %s, document: %s}\n", p, policy("managed "+p))
-		}
-		fmt.Fprintf(&b, "  groups:\n  - {name: g, %s}\n  - {name: h, %s}\n  users:\n", held("g"), held("h"))
-		for _, u := range []string{"u", "v"} {
-			fmt.Fprintf(&b, "  - {name: %s, path: %s, tags: %s, groups: [%s], %s%s}\n", u, pick("path", "/", "/team/"), tags("user"), strings.Join(some("groups", "g", "h"), ", "), held(u), boundary("boundary"))
+		fmt.Fprintf(&b, "  - {name: p, document: %s}\n  - {name: q, document: %s}\n", policy("p"), policy("q"))
+		b.WriteString("  groups:\n  - {name: g}\n  - {name: h, policies: {i: " + policy("h") + "}}\n")
+		if rapid.Bool().Draw(t, "has a user") {
+			fmt.Fprintf(&b, "  users:\n  - {name: u, path: %s, tags: %s, groups: [%s], %s%s}\n", pick("path", "/", "/team/"), tags("user"), strings.Join(some("groups", "g", "h"), ", "), held("u"), boundary("boundary"))
 		}
 		other := map[string]string{"111122223333": "222233334444", "222233334444": "111122223333"}[account]
 		fmt.Fprintf(&b, "  roles:\n  - {name: r, tags: %s, %s%s, maxSession: %s, description: %s, trust: {Version: 2012-10-17, Statement: {Effect: Allow, Principal: {AWS: %q}, Action: sts:AssumeRole}}}\n",
 			tags("role"), held("r"), boundary("role boundary"), pick("session", "3600", "7200"), pick("description", "x", "''"), "arn:aws:iam::"+other+":"+pick("trusts", "root", "role/r"))
 		b.WriteString("  keys:\n")
-		for _, k := range []string{"k", "l"} {
+		for _, k := range append(some("keys", "l"), "k") {
 			fmt.Fprintf(&b, "  - alias: alias/%s\n    tags: %s\n    description: %s\n    enabled: true\n", k, tags("key"), pick("text", "one", "two", "''"))
 			if rapid.Bool().Draw(t, "policy") {
 				fmt.Fprintf(&b, "    policy: {Version: 2012-10-17, Statement: [{Effect: Allow, Principal: {AWS: 'arn:aws:iam::%s:root'}, Action: 'kms:*', Resource: '*'}, {Effect: Allow, Principal: {AWS: 'arn:aws:iam::%s:role/r'}, Action: %q, Resource: '*'}]}\n",

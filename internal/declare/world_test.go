@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"trent/internal/action"
@@ -27,9 +26,18 @@ import (
 
 const first = "111122223333"
 
+// tester is a test, or one case of a property.
+type tester interface {
+	Helper()
+	Cleanup(func())
+	Error(args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is a road over a real store, and an engine that walks it.
 type world struct {
-	t          testing.TB
+	t          tester
 	identities *identity.Directory
 	road       *pipeline.Road
 	engine     *declare.Engine
@@ -39,6 +47,7 @@ type world struct {
 
 	mu    sync.Mutex
 	calls int
+	hook  func() // called before each request of a declaration
 	clock time.Time
 }
 
@@ -57,6 +66,8 @@ func (s *memorySink) Append(line []byte) error {
 
 // among are the lines that have all of these texts.
 func (s *memorySink) among(texts ...string) (found []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, line := range s.lines {
 		all := true
 		for _, t := range texts {
@@ -69,9 +80,9 @@ func (s *memorySink) among(texts ...string) (found []string) {
 	return found
 }
 
-func newWorld(t testing.TB, dev bool) *world {
+func newWorld(t tester, dev bool) *world {
 	w := &world{t: t, audit: new(memorySink), log: new(strings.Builder), clock: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
-	dir, err := os.MkdirTemp("", "declare") // not t.TempDir: rapid makes many of them
+	dir, err := os.MkdirTemp(memory(), "declare") // cases of properties have no TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +128,16 @@ func newWorld(t testing.TB, dev bool) *world {
 	return w
 }
 
+// memory is a place where a sync costs nothing: what a store survives is for others to
+// test. Where there is none, it is any place.
+func memory() string {
+	const shm = "/dev/shm"
+	if info, err := os.Stat(shm); err != nil || !info.IsDir() {
+		return ""
+	}
+	return shm
+}
+
 func (w *world) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,12 +146,17 @@ func (w *world) now() time.Time {
 
 func (w *world) newID() string {
 	w.mu.Lock()
+	if hook := w.hook; hook != nil {
+		w.mu.Unlock()
+		hook()
+		w.mu.Lock()
+	}
 	defer w.mu.Unlock()
 	w.calls++
 	return fmt.Sprintf("00000000-0000-4000-8000-%012d", w.calls)
 }
 
-func parse(t testing.TB, text string) *declare.Declaration {
+func parse(t tester, text string) *declare.Declaration {
 	t.Helper()
 	d, err := declare.Parse([]byte(text))
 	if err != nil {

@@ -69,6 +69,11 @@ func (s *Server) applyDeclaration(ctx context.Context, d *declaration) error {
 	if err != nil {
 		return fmt.Errorf("the declaration %s is not applied, and nothing was changed: %w", d.path, err)
 	}
+	for _, c := range made.Changes {
+		if c.Done {
+			s.log.Info("declared", "change", c.String())
+		}
+	}
 	for _, k := range made.AccessKeys {
 		s.log.Info("made an access key", "account", k.Account, "user", k.User, "id", k.ID, "file", keyFile(k))
 	}
