@@ -33,7 +33,7 @@ func TestIAMConditionKeys(t *testing.T) {
 		{"the policy", only("iam:AttachUserPolicy", attach), "AttachUserPolicy", []string{"UserName", "free", "PolicyArn", policyARN("use")}, true},
 		{"another policy", only("iam:AttachUserPolicy", attach), "AttachUserPolicy", []string{"UserName", "free", "PolicyArn", policyARN("power")}, false},
 		{"reading a policy is no attaching", only("iam:GetPolicy", attach), "GetPolicy", []string{"PolicyArn", policyARN("use")}, false},
-		{"the tag that is sent", only("iam:CreateUser", `{"StringEquals":{"aws:RequestTag/team":"red"}}`), "CreateUser", []string{"UserName", "n4", "Tags.member.1.Key", "Team", "Tags.member.1.Value", "red"}, true},
+		{"the tag that is sent", only("iam:*User", `{"StringEquals":{"aws:RequestTag/team":"red"}}`), "CreateUser", []string{"UserName", "n4", "Tags.member.1.Key", "Team", "Tags.member.1.Value", "red"}, true},
 		{"another", only("iam:CreateUser", `{"StringEquals":{"aws:RequestTag/team":"red"}}`), "CreateUser", []string{"UserName", "n5", "Tags.member.1.Key", "Team", "Tags.member.1.Value", "blue"}, false},
 		{"no other tags", only("iam:TagUser", `{"ForAllValues:StringEquals":{"aws:TagKeys":"Team"}}`), "TagUser", []string{"UserName", "free", "Tags.member.1.Key", "Owner", "Tags.member.1.Value", "x"}, false},
 		{"taking a tag away", only("iam:UntagUser", `{"ForAnyValue:StringEquals":{"aws:TagKeys":"Team"}}`), "UntagUser", []string{"UserName", "bounded", "TagKeys.member.1", "Team"}, true},

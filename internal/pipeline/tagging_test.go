@@ -69,3 +69,28 @@ func TestLockoutByTheRequestItself(t *testing.T) {
 		w.must(admin, "PutKeyPolicy", `{"KeyId":"`+id+`","Policy":`+quoted(policy)+`}`)
 	}
 }
+
+// TestSEC_B10: to make a thing of IAM with tags is to tag it. Tags decide what a user may
+// (aws:PrincipalTag), so a Deny of tagging holds here too.
+func TestSEC_B10_TagsOfNewIdentities(t *testing.T) {
+	w := newWorld(t)
+	deny := `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"iam:Tag*","Resource":"*"}}`
+	maker, limited := user(account, "alice", allow("iam:*")), user(account, "bob", allow("iam:*"), deny)
+	for _, c := range []struct {
+		operation string
+		pairs     []string
+		permit    string
+	}{
+		{"CreateUser", []string{"UserName", "n"}, "iam:TagUser"},
+		{"CreateRole", []string{"RoleName", "n", "AssumeRolePolicyDocument", trust}, "iam:TagRole"},
+		{"CreatePolicy", []string{"PolicyName", "n", "PolicyDocument", allow("kms:*")}, "iam:TagPolicy"},
+		{"CreateOpenIDConnectProvider", []string{"Url", "https://n.example"}, "iam:TagOpenIDConnectProvider"},
+	} {
+		tagged := append(c.pairs, "Tags.member.1.Key", "team", "Tags.member.1.Value", "red")
+		if a := w.form(limited, c.operation, tagged...); a.code != "AccessDenied" || !strings.Contains(a.message, c.permit) {
+			t.Errorf("%s: %d %s %s", c.operation, a.status, a.code, a.message)
+		}
+		w.done(maker, c.operation, tagged...)
+	}
+	w.done(limited, "CreateUser", "UserName", "plain")
+}

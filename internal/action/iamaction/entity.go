@@ -35,6 +35,15 @@ func onNew[In any](permit, kind string, name func(*In) (path, name string)) []ac
 	})
 }
 
+// withTags adds to the use of an action that makes a thing the permission to tag it,
+// which is wanted where it is made with tags: who may not tag must not do it so.
+func withTags[In any](uses []action.Use[In], permit string, tags func(*In) []iamapi.Tag) []action.Use[In] {
+	tagging := uses[0]
+	tagging.Permit = permit
+	tagging.When = func(in *In) bool { return len(tags(in)) > 0 }
+	return append(uses, tagging)
+}
+
 func onUser[In any](permit string, name func(*In) string) []action.Use[In] {
 	return on(permit, func(c *action.Call, in *In) string {
 		if name(in) == "" {

@@ -17,7 +17,7 @@ func policies() []*action.Entry {
 	return []*action.Entry{
 		entry(action.Action[iamapi.CreatePolicyInput, iamapi.CreatePolicyOutput]{
 			Name:    "CreatePolicy",
-			Uses:    onNew("iam:CreatePolicy", "policy", func(in *iamapi.CreatePolicyInput) (string, string) { return in.Path, in.PolicyName }),
+			Uses:    withTags(onNew("iam:CreatePolicy", "policy", func(in *iamapi.CreatePolicyInput) (string, string) { return in.Path, in.PolicyName }), "iam:TagPolicy", func(in *iamapi.CreatePolicyInput) []iamapi.Tag { return in.Tags }),
 			Rules:   func(in *iamapi.CreatePolicyInput) error { return checkTags(in.Tags) },
 			Mutates: true,
 			Audit:   []string{"PolicyName", "Path", "PolicyDocument", "Description", "Tags"},

@@ -18,7 +18,7 @@ func providers() []*action.Entry {
 	return []*action.Entry{
 		entry(action.Action[iamapi.CreateOpenIDConnectProviderInput, iamapi.CreateOpenIDConnectProviderOutput]{
 			Name:    "CreateOpenIDConnectProvider",
-			Uses:    on("iam:CreateOpenIDConnectProvider", newProvider),
+			Uses:    withTags(on("iam:CreateOpenIDConnectProvider", newProvider), "iam:TagOpenIDConnectProvider", func(in *iamapi.CreateOpenIDConnectProviderInput) []iamapi.Tag { return in.Tags }),
 			Rules:   createProviderRules,
 			Mutates: true,
 			Audit:   []string{"Url", "ClientIDList", "ThumbprintList", "Tags"},

@@ -16,7 +16,7 @@ func roles() []*action.Entry {
 	return []*action.Entry{
 		entry(action.Action[iamapi.CreateRoleInput, iamapi.CreateRoleOutput]{
 			Name:    "CreateRole",
-			Uses:    onNew("iam:CreateRole", "role", func(in *iamapi.CreateRoleInput) (string, string) { return in.Path, in.RoleName }),
+			Uses:    withTags(onNew("iam:CreateRole", "role", func(in *iamapi.CreateRoleInput) (string, string) { return in.Path, in.RoleName }), "iam:TagRole", func(in *iamapi.CreateRoleInput) []iamapi.Tag { return in.Tags }),
 			Rules:   func(in *iamapi.CreateRoleInput) error { return checkTags(in.Tags) },
 			Mutates: true,
 			Audit:   []string{"RoleName", "Path", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags"},

@@ -14,7 +14,7 @@ func users() []*action.Entry {
 	return []*action.Entry{
 		entry(action.Action[iamapi.CreateUserInput, iamapi.CreateUserOutput]{
 			Name:    "CreateUser",
-			Uses:    onNew("iam:CreateUser", "user", func(in *iamapi.CreateUserInput) (string, string) { return in.Path, in.UserName }),
+			Uses:    withTags(onNew("iam:CreateUser", "user", func(in *iamapi.CreateUserInput) (string, string) { return in.Path, in.UserName }), "iam:TagUser", func(in *iamapi.CreateUserInput) []iamapi.Tag { return in.Tags }),
 			Rules:   func(in *iamapi.CreateUserInput) error { return checkTags(in.Tags) },
 			Mutates: true,
 			Audit:   []string{"UserName", "Path", "PermissionsBoundary", "Tags"},
