@@ -52,6 +52,10 @@ func (l *linter) principal() {
 	if l.allows() && everyone && !s.principal.negated && len(s.conditions) == 0 {
 		l.find("everyone", `Principal "*" without a Condition allows everyone in the key's account, and in any other that allows it to its own. Name the principals, or add a condition such as StringEquals on kms:CallerAccount.`)
 	}
+	vouched := slices.ContainsFunc(s.principal.list, func(p principalPattern) bool { return p.form == byProvider })
+	if l.allows() && vouched && len(s.conditions) == 0 {
+		l.find("any-subject", "Without a Condition everybody for whom the provider vouches may assume the role. Add StringEquals on its keys PROVIDER:sub and PROVIDER:aud.")
+	}
 	if l.allows() && s.principal.negated {
 		l.find("allow-not-principal", "Allow with NotPrincipal allows everyone who is not listed, and whoever is created later. List in Principal whom you mean, or allow them and deny the others.")
 	}

@@ -286,16 +286,19 @@ func compiled(text string) *iam.Policy {
 }
 
 // strict reads CBOR as we write it and nothing else.
-var strict = func() cbor.DecMode {
+var strict = decMode(cbor.ExtraDecErrorNone)
+
+func decMode(unknown cbor.ExtraDecErrorCond) cbor.DecMode {
 	m, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		ExtraReturnErrors: unknown,
+		DupMapKey:         cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
 		MaxNestedLevels: 8, MaxArrayElements: 4096, MaxMapPairs: 64, UTF8: cbor.UTF8RejectInvalid,
 	}.DecMode()
 	if err != nil {
 		panic("identity: internal error: " + err.Error())
 	}
 	return m
-}()
+}
 
 // encode encodes and seals the content of a record. It and decodeInto are the two
 // ways between memory and store.

@@ -172,14 +172,16 @@ func (v View) SessionARN(r *Role, name string) string {
 	return arn.Session(v.partition, r.Account, r.Name, name)
 }
 
-// Role finds a role of any account by its ARN.
+// Role finds a role of any account that is open by its ARN.
 func (v View) Role(name string) (*Role, bool) {
 	id, ok := v.UniqueID(name)
 	if !ok {
 		return nil, false
 	}
 	parsed, _ := arn.Parse(name)
-	return v.Account(parsed.Account).Roles.ByID(id)
+	a := v.Account(parsed.Account)
+	r, ok := a.Roles.ByID(id)
+	return r, ok && a.IsOpen()
 }
 
 // AccountOfKey is the account that a long-term access key belongs to.

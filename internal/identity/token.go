@@ -192,6 +192,10 @@ func (v View) sessionSecret(accessKeyID, token string) (secret.Bytes, error) {
 // errToken is every token that we did not make for this access key.
 var errToken = errors.New("identity: the session token is not authentic")
 
+// complete is strict, and refuses what it does not know: in a token of a newer Trent that
+// may be what bounds the session.
+var complete = decMode(cbor.ExtraDecErrorUnknownField)
+
 // openToken reads a token of at most MaxToken bytes.
 func (v View) openToken(accessKeyID, token string) (Session, error) {
 	if len(token) > MaxToken || !strings.HasPrefix(accessKeyID, "ASIA") {
@@ -206,7 +210,7 @@ func (v View) openToken(accessKeyID, token string) (Session, error) {
 		return Session{}, errToken
 	}
 	var e encodedSession
-	if err := strict.Unmarshal(body[1:], &e); err != nil {
+	if err := complete.Unmarshal(body[1:], &e); err != nil {
 		return Session{}, errToken
 	}
 	return e.session(), nil

@@ -46,6 +46,7 @@ func (w *walk) federate(ctx context.Context) error {
 		return nil
 	}
 	role, token := w.entry.Federates(w.in)
+	defer token.Wipe()
 	parsed, _ := arn.Parse(role) // of a name that is none there is no account, and no provider
 	view := w.identities.View()
 	account, provider := view.Account(parsed.Account), ""

@@ -76,7 +76,9 @@ func (w *walk) find(ctx context.Context, r *action.Resource) error {
 	case action.OnRole:
 		u.resource = r.Entity(&w.call, w.in)
 		u.skipped = u.resource == ""
-		h.Role, _ = w.view.Role(u.resource) // that there is none is no answer before the decision
+		if r, ok := w.view.Role(u.resource); ok {
+			h.Role = r // that there is none is no answer before the decision
+		}
 		return nil
 	case action.OnAlias, action.OnNewAlias:
 		return w.findAlias(ctx, h, u)

@@ -476,3 +476,31 @@ func TestSessionsInKeyPoliciesAndGrants(t *testing.T) {
 		}
 	}
 }
+
+// TestSEC_A09: roles of one name in two accounts have nothing in common, and one of a closed
+// account is assumed by nobody.
+func TestSEC_A09_RolesOfOneName(t *testing.T) {
+	w := newWorld(t)
+	abroad := user(foreign, "boss", allow("*"))
+	both := trusts(account+`","`+foreign, "")
+	both = strings.Replace(both, `"AWS":"`+account+`","`+foreign+`"`, `"AWS":["`+account+`","`+foreign+`"]`, 1)
+	w.role("batch", both, allow("kms:*"))
+	w.done(abroad, "CreateRole", "RoleName", "batch", "AssumeRolePolicyDocument", both)
+	id, key := w.newKey(admin)
+	theirARN := strings.Replace(roleARN("batch"), account, foreign, 1)
+	ours := w.session(w.assume(admin, "batch"))
+	theirs := w.session(w.sts(admin, "AssumeRole", "RoleArn", theirARN, "RoleSessionName", "one"))
+	if ours.principal.RoleID == theirs.principal.RoleID || ours.principal.UniqueID == theirs.principal.UniqueID || theirs.principal.Account != foreign || len(theirs.principal.Policies) != 0 {
+		t.Errorf("%+v", theirs.principal)
+	}
+	w.encrypt(ours, id, "{}")
+	if r := w.call(theirs, "Encrypt", `{"KeyId":"`+key+`","Plaintext":"AA=="}`); r.code != "AccessDeniedException" {
+		t.Errorf("%v", r)
+	}
+	if err := w.identities.Commit(context.Background(), w.identities.View(), []identity.Change{identity.Close(foreign, w.clock())}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.sts(admin, "AssumeRole", "RoleArn", theirARN, "RoleSessionName", "one"); a.code != "AccessDenied" || a.message != strings.Replace(notAuthorized(admin, "sts:AssumeRole", "batch"), roleARN("batch"), theirARN, 1) {
+		t.Errorf("a role of a closed account: %d %s", a.status, a.text)
+	}
+}

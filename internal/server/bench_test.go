@@ -8,8 +8,11 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"trent/internal/identity"
 )
 
 // pipeListener hands one connection to the server, over memory.
@@ -57,14 +60,19 @@ func BenchmarkRoad(b *testing.B) {
 	}
 	created := do(raw(b, cred, "CreateKey", "{}"))
 	id := string(created[bytes.Index(created, []byte(`"KeyId":"`))+9:][:36])
-	for _, c := range []struct{ target, body string }{
-		{"GenerateDataKey", `{"KeyId":"` + id + `","KeySpec":"AES_256"}`},
-		{"Encrypt", `{"KeyId":"` + id + `","Plaintext":"aGVsbG8gd29ybGQ="}`},
-		{"DescribeKey", `{"KeyId":"` + id + `"}`},
-		{"GenerateRandom", `{"NumberOfBytes":32}`},
+	session := sessionOf(b, s, cred)
+	for _, c := range []struct {
+		name, target, body string
+		cred               aws.Credentials
+	}{
+		{"GenerateDataKey", "GenerateDataKey", `{"KeyId":"` + id + `","KeySpec":"AES_256"}`, cred},
+		{"GenerateDataKey/session", "GenerateDataKey", `{"KeyId":"` + id + `","KeySpec":"AES_256"}`, session},
+		{"Encrypt", "Encrypt", `{"KeyId":"` + id + `","Plaintext":"aGVsbG8gd29ybGQ="}`, cred},
+		{"DescribeKey", "DescribeKey", `{"KeyId":"` + id + `"}`, cred},
+		{"GenerateRandom", "GenerateRandom", `{"NumberOfBytes":32}`, cred},
 	} {
-		b.Run(c.target, func(b *testing.B) {
-			req, buf := raw(b, cred, c.target, c.body), make([]byte, 4096)
+		b.Run(c.name, func(b *testing.B) {
+			req, buf := raw(b, c.cred, c.target, c.body), make([]byte, 4096)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := client.Write(req); err != nil {
@@ -81,6 +89,22 @@ func BenchmarkRoad(b *testing.B) {
 	if err := <-done; err != nil {
 		b.Fatal(err)
 	}
+}
+
+// sessionOf is temporary credentials of the user that an access key signs for.
+func sessionOf(b *testing.B, s *Server, cred aws.Credentials) aws.Credentials {
+	long, err := s.users.Credential(context.Background(), cred.AccessKeyID, "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	now := time.Now()
+	made, _, err := s.users.View().IssueSession(&identity.Session{
+		Account: long.Principal.Account, UserID: long.Principal.UniqueID, KeyID: cred.AccessKeyID, Issued: now, Expires: now.Add(time.Hour),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return aws.Credentials{AccessKeyID: made.AccessKeyID, SecretAccessKey: string(made.Secret.Expose()), SessionToken: string(made.Token.Expose())}
 }
 
 // raw is a signed request as it goes over the wire.
