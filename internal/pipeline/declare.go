@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 
 	"trent/internal/action"
 	"trent/internal/api"
@@ -12,6 +13,9 @@ import (
 
 // Declare implements action.Decisions. It hands a declaration to whoever makes requests of it.
 func (w *walk) Declare(ctx context.Context, document secret.Bytes, planOnly bool) (*action.Declared, error) {
+	if !w.entry.Compound {
+		return nil, fault.New(fault.Internal, "").Because(errors.New("an action that is not Compound asks for a declaration"))
+	}
 	if w.declare == nil {
 		return nil, fault.New(api.UnsupportedOperationException, "This server takes no declarations.")
 	}

@@ -360,14 +360,10 @@ func (o *ownKeys) Value(k iam.Key) iam.Value {
 }
 
 func (w *walk) newCall() action.Call {
-	c := action.Call{
+	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
 		WebIdentity: w.web.WebIdentity, Decisions: w,
 	}
-	if w.entry.Compound {
-		c.Declare = w.carryOut
-	}
-	return c
 }
 
 // run does the work and notes what it wishes for. For a dry run all of it has
