@@ -159,10 +159,13 @@ func (a *Account) signers(to map[string]*signer, partition string, uses *lastUse
 // the one place in which principals of long-term keys are made.
 func (a *Account) principal(partition string, k *AccessKey) *iam.Principal {
 	p := &iam.Principal{Partition: partition, Account: a.ID, AccessKeyID: k.ID}
-	u, ok := a.Users.ByID(k.UserID)
-	if !ok { // the root user, to whom no policies apply
+	if k.UserID == "" { // the root user, to whom no policies apply
 		p.Kind, p.ARN, p.UniqueID = iam.RootUser, arn.AccountRoot(partition, a.ID), a.ID
 		return p
+	}
+	u, ok := a.Users.ByID(k.UserID)
+	if !ok { // signers admits no such key; if it came here all the same, it is nobody
+		return &iam.Principal{}
 	}
 	p.Kind, p.ARN, p.UniqueID, p.Name = iam.User, arn.IAM(partition, a.ID, u.Resource()), u.ID, u.Name
 	p.Tags = iamTags(u.Tags)
