@@ -148,6 +148,12 @@ type WebIdentity struct {
 	Provider string // ARN
 	Subject  string
 	Audience string
+
+	// What the provider wants the session to have.
+
+	Tags           []identity.Tag
+	TransitiveTags []string
+	SourceIdentity string
 }
 
 // A Case is a question that somebody asks about somebody else.
