@@ -158,6 +158,12 @@ type WebIdentity struct {
 	Provider string // ARN
 	Subject  string
 	Audience string
+
+	// What the provider wants the session to have.
+
+	Tags           []identity.Tag
+	TransitiveTags []string
+	SourceIdentity string
 }
 
 // Decisions are those of room 5 that an action asks for itself.

@@ -130,7 +130,14 @@ type Token struct {
 	Issuer   string // as its provider is registered: without https://
 	Subject  string
 	Audience string // the client id that it was accepted for
-	claims   claims
+
+	// What the session is to have.
+
+	Tags           []Tag
+	TransitiveTags []string // keys of those that pass on
+	SourceIdentity string
+
+	claims claims
 }
 
 // Claim gives the values of a claim that is a text, a number, true, false, or a list of
@@ -155,7 +162,11 @@ func (c claims) token(p Provider) (*Token, error) {
 	}
 	for _, audience := range c.values("aud") {
 		if slices.Contains(p.ClientIDs, audience) {
-			return &Token{p.URL, subject, audience, c}, nil
+			t := &Token{Issuer: p.URL, Subject: subject, Audience: audience, claims: c}
+			if err := t.wishes(); err != nil {
+				return nil, err
+			}
+			return t, nil
 		}
 	}
 	return nil, invalid("Incorrect token audience")

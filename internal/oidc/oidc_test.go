@@ -237,3 +237,47 @@ func TestSEC_A13_KeySets(t *testing.T) {
 		t.Errorf("a good key among them: %v", err)
 	}
 }
+
+func TestWishes(t *testing.T) {
+	i := newIssuer(t)
+	v := i.verifier()
+	const tags, source = "https://aws.amazon.com/tags", "https://aws.amazon.com/source_identity"
+	with := func(claim string, value any) (*oidc.Token, error) {
+		c := i.claims()
+		c[claim] = value
+		return v.Verify(context.Background(), []byte(i.token("one", c)), i.find, noon)
+	}
+	one := func(key, value string) any {
+		return map[string]any{"principal_tags": map[string]any{key: []string{value}}}
+	}
+	got, err := with(tags, map[string]any{"principal_tags": map[string]any{"b": []string{"2"}, "a": []string{""}}, "transitive_tag_keys": []string{"B"}})
+	if err != nil || !slices.Equal(got.Tags, []oidc.Tag{{Key: "a"}, {Key: "b", Value: "2"}}) || !slices.Equal(got.TransitiveTags, []string{"B"}) || got.SourceIdentity != "" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got, err := with(source, "a.b@c-d_e=f"); err != nil || got.SourceIdentity != "a.b@c-d_e=f" || got.Tags != nil {
+		t.Errorf("%+v %v", got, err)
+	}
+	if _, err := with(tags, one(strings.Repeat("ä", 128), strings.Repeat("ö", 256))); err != nil {
+		t.Error(err)
+	}
+	many := map[string]any{}
+	for n := range 51 {
+		many[strings.Repeat("k", n+1)] = []string{"v"}
+	}
+	for name, value := range map[string]any{
+		"a text": "x", "a list": []string{"x"}, "no list": map[string]any{"principal_tags": map[string]any{"a": "1"}}, "two values": map[string]any{"principal_tags": map[string]any{"a": []string{"1", "2"}}},
+		"no value": map[string]any{"principal_tags": map[string]any{"a": []string{}}}, "an empty key": one("", "1"), "a long key": one(strings.Repeat("k", 129), "1"),
+		"a long value": one("k", strings.Repeat("v", 257)), "a reserved key": one("AWS:x", "1"), "a line break": one("k", "a\nb"), "a quote": one("k", `"`),
+		"in two cases": map[string]any{"principal_tags": map[string]any{"a": []string{"1"}, "A": []string{"2"}}}, "51": map[string]any{"principal_tags": many},
+		"transitive alone": map[string]any{"transitive_tag_keys": []string{"a"}},
+	} {
+		if got, err := with(tags, value); !fault.Is(err, oidc.RejectedClaim) || got != nil {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
+	}
+	for _, value := range []any{"", "a", strings.Repeat("a", 65), "a b", "ä-ä", 7, nil, []string{"ab"}} {
+		if got, err := with(source, value); !fault.Is(err, oidc.RejectedClaim) || got != nil {
+			t.Errorf("%v: %+v %v", value, got, err)
+		}
+	}
+}

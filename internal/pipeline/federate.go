@@ -7,6 +7,7 @@ import (
 	"trent/internal/action"
 	"trent/internal/arn"
 	"trent/internal/iam"
+	"trent/internal/identity"
 	"trent/internal/oidc"
 )
 
@@ -22,20 +23,46 @@ func (i *webIdentity) name() string {
 	return i.token.Issuer + ":" + i.token.Audience + ":" + i.token.Subject
 }
 
-// value is a condition key of the provider's: one that is called by its URL and a claim.
+// value is a condition key that the token brings: one that is called by the provider's URL
+// and a claim, or what it wants the session to have.
 func (i *webIdentity) value(k iam.Key) (iam.Value, bool) {
 	if i.token == nil {
 		return iam.Value{}, false
 	}
 	claim, ok := strings.CutPrefix(k.Name, iam.Fold(i.token.Issuer)+":")
 	if !ok {
-		return iam.Value{}, false
+		return i.wish(k)
 	}
 	values := i.token.Claim(claim)
 	if len(values) == 1 {
 		return iam.Text(values[0]), true
 	}
 	return iam.Texts(values), true
+}
+
+func (i *webIdentity) wish(k iam.Key) (iam.Value, bool) {
+	switch k.Name {
+	case "aws:requesttag":
+		for _, t := range i.Tags {
+			if strings.EqualFold(t.Key, k.Sub) {
+				return iam.Text(t.Value), true
+			}
+		}
+		return iam.Value{}, true
+	case "aws:tagkeys":
+		var keys []string
+		for _, t := range i.Tags {
+			keys = append(keys, t.Key)
+		}
+		return iam.Texts(keys), true
+	case "sts:transitivetagkeys":
+		return iam.Texts(i.TransitiveTags), true
+	case "sts:sourceidentity":
+		if i.SourceIdentity != "" {
+			return iam.Text(i.SourceIdentity), true
+		}
+	}
+	return iam.Value{}, false
 }
 
 // federate finds out who asks, where that is in the input: whom a provider of the role's
@@ -61,7 +88,12 @@ func (w *walk) federate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.web = webIdentity{action.WebIdentity{Provider: provider, Subject: verified.Subject, Audience: verified.Audience}, verified, account.ID}
+	w.web = webIdentity{action.WebIdentity{
+		Provider: provider, Subject: verified.Subject, Audience: verified.Audience, TransitiveTags: verified.TransitiveTags, SourceIdentity: verified.SourceIdentity,
+	}, verified, account.ID}
+	for _, t := range verified.Tags {
+		w.web.Tags = append(w.web.Tags, identity.Tag{Key: t.Key, Value: t.Value})
+	}
 	w.who.Principal = &iam.Principal{Partition: view.Partition(), FederatedProvider: provider}
 	return nil
 }

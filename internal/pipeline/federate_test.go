@@ -231,6 +231,40 @@ func TestSEC_B05_WebIdentities(t *testing.T) {
 	}
 }
 
+// TestSEC_B05: a provider may tag the sessions of those for whom it vouches, if the role's
+// trust policy agrees.
+func TestSEC_B05_TagsOfWebIdentities(t *testing.T) {
+	w := newWorld(t)
+	i := w.newIssuer(t)
+	more := map[string]any{
+		"https://aws.amazon.com/tags":            map[string]any{"principal_tags": map[string]any{"Team": []string{"red"}, "Cost": []string{"7"}}, "transitive_tag_keys": []string{"Team"}},
+		"https://aws.amazon.com/source_identity": "carol",
+	}
+	federated := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"` + i.arn() + `"},"Action":[%]%}}`
+	trust := func(actions, condition string) string {
+		return strings.Replace(strings.Replace(federated, "%", actions, 1), "%", condition, 1)
+	}
+	const all = `"sts:AssumeRoleWithWebIdentity","sts:TagSession","sts:SetSourceIdentity"`
+	w.role("all", trust(all, `,"Condition":{"StringEqualsIfExists":{"aws:RequestTag/team":"red","sts:SourceIdentity":"carol"},"ForAllValues:StringEquals":{"aws:TagKeys":["Team","Cost"],"sts:TransitiveTagKeys":"Team"}}`), allow("*"))
+	w.role("untagged", trust(`"sts:AssumeRoleWithWebIdentity","sts:SetSourceIdentity"`, ""), "")
+	w.role("unsourced", trust(`"sts:AssumeRoleWithWebIdentity","sts:TagSession"`, ""), "")
+	w.role("other", trust(all, `,"Condition":{"StringEquals":{"aws:RequestTag/Team":"blue"}}`), "")
+	w.role("next", trusts(roleARN("all"), ""), "")
+	s := w.session(w.federate(i.token("x", more), "all"))
+	if p := s.principal; p.SourceIdentity != "carol" || len(p.Tags) != 2 || p.Tags[0] != (iam.Tag{Key: "Cost", Value: "7"}) {
+		t.Errorf("%+v", s.principal)
+	}
+	if p := w.session(w.assume(s, "next")).principal; p.SourceIdentity != "carol" || len(p.Tags) != 1 || p.Tags[0] != (iam.Tag{Key: "Team", Value: "red"}) {
+		t.Errorf("%+v", p)
+	}
+	w.denied(w.federate(i.token("x", more), "untagged"), 403, "AccessDenied", "Not authorized to perform sts:TagSession")
+	w.denied(w.federate(i.token("x", more), "unsourced"), 403, "AccessDenied", "Not authorized to perform sts:SetSourceIdentity")
+	w.denied(w.federate(i.token("x", more), "other"), 403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+	w.session(w.federate(i.token("x", nil), "untagged"))
+	w.denied(w.federate(i.token("x", map[string]any{"https://aws.amazon.com/tags": 7}), "all"), 403, "IDPRejectedClaim",
+		"The claim https://aws.amazon.com/tags is not what a session can be given.")
+}
+
 // TestSEC_A01: one action of all needs no signature, and no other is performed
 // without one.
 func TestSEC_A01_OneUnsignedAction(t *testing.T) {
