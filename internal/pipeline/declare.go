@@ -21,3 +21,15 @@ func (w *walk) Declare(ctx context.Context, document secret.Bytes, planOnly bool
 	}
 	return w.declare(ctx, w.Road, Declaration{Document: document, Digest: audit.Digest(document.Expose()), Request: w.req.ID, PlanOnly: planOnly})
 }
+
+// remember commits the sighting of the request alone.
+func (w *walk) remember(ctx context.Context) error {
+	if w.seen == nil {
+		return nil
+	}
+	err := w.keys.Commit(ctx, nil, w.seen)
+	if err == nil {
+		w.seen = nil
+	}
+	return err
+}

@@ -385,18 +385,6 @@ func (w *walk) run(ctx context.Context) error {
 	return nil
 }
 
-// remember commits the sighting of the request alone.
-func (w *walk) remember(ctx context.Context) error {
-	if w.seen == nil {
-		return nil
-	}
-	err := w.keys.Commit(ctx, nil, w.seen)
-	if err == nil {
-		w.seen = nil
-	}
-	return err
-}
-
 // commit makes the wishes durable. A request that changes state is remembered
 // even when there was nothing to change, so that it cannot act later.
 func (w *walk) commit(ctx context.Context) error {

@@ -33,6 +33,12 @@ func readDeclaration(path string) (*declaration, error) {
 		return nil, fmt.Errorf("read the declaration: %w", err)
 	}
 	defer f.Close()
+	switch info, err := f.Stat(); {
+	case err != nil:
+		return nil, fmt.Errorf("read the declaration: %w", err)
+	case info.Mode().Perm()&0o002 != 0:
+		return nil, fmt.Errorf("the declaration %s can be written by anybody (mode %04o), who could make themselves administrators: run chmod o-w on it", path, info.Mode().Perm())
+	}
 	text, err := io.ReadAll(io.LimitReader(f, declare.MaxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the declaration: %w", err)
