@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"time"
 
 	"trent/internal/action"
 	"trent/internal/api"
-	"trent/internal/api/query"
-	"trent/internal/audit"
 	"trent/internal/authz"
 	"trent/internal/fault"
-	"trent/internal/grant"
 	"trent/internal/iam"
 	"trent/internal/identity"
 	"trent/internal/keyring"
@@ -154,61 +150,6 @@ func (w *walk) caught(err *error) {
 	}
 }
 
-// isForm reports whether what is asked for stands in the body. A target goes
-// before it: one request has one operation.
-func (w *walk) isForm() bool { return (w.req.Form || w.req.Query != "") && w.req.Target == "" }
-
-// target finds the service and the operation. The request says which, and never
-// the signature: that has to fit it.
-func (w *walk) target() error {
-	if w.req.Query != "" {
-		return w.presignedTarget()
-	}
-	if w.isForm() {
-		if err := w.formTarget(); err != nil {
-			return err
-		}
-	} else {
-		w.service, w.operation = w.kms, operation(w.req.Target)
-	}
-	if w.entry = w.service.table[w.operation]; w.entry != nil {
-		return nil
-	}
-	if _, later := w.service.notYet[w.operation]; later {
-		return nil // answered once we know who asks
-	}
-	if w.isForm() {
-		return fault.New(api.UnknownOperationException, "There is no such operation in version "+w.service.Version+" of the API.")
-	}
-	return fault.New(api.UnknownOperationException, "")
-}
-
-// formTarget reads the operation of a form.
-func (w *walk) formTarget() error {
-	name, version, err := query.Operation(w.req.Body)
-	if err != nil {
-		return err
-	}
-	s, ok := w.forms[version]
-	if !ok {
-		return fault.New(query.NoSuchVersion, "The parameter Version names no version of an API that is served.")
-	}
-	w.service, w.codec, w.operation = s, s.codec, name
-	return nil
-}
-
-// presignedTarget reads the operation of a presigned request. Of one that may not be
-// presigned, there is no signature.
-func (w *walk) presignedTarget() error {
-	name, version, err := query.Operation([]byte(w.req.Query))
-	s, ok := w.forms[version]
-	if err != nil || !ok || s.table[name] == nil || !s.table[name].Presigned || w.req.Target != "" {
-		return fault.New("MissingAuthenticationTokenException", "Missing Authentication Token")
-	}
-	w.service, w.codec, w.operation, w.entry = s, s.codec, name, s.table[name]
-	return nil
-}
-
 func (w *walk) authenticate(ctx context.Context) error {
 	if w.entry != nil && w.entry.Federates != nil && w.req.Unsigned {
 		w.who = Identity{Principal: new(iam.Principal)} // nobody, until somebody vouches for them
@@ -272,37 +213,6 @@ func (w *walk) decode() error {
 	return w.checkTokens()
 }
 
-func (w *walk) permit(ctx context.Context, i int) error {
-	u := &w.uses[i]
-	if u.skipped || u.entry.Permit.Name == "" {
-		return nil
-	}
-	q, err := w.question(i)
-	if err != nil {
-		return err
-	}
-	switch u.entry.Kind {
-	case action.OnKey:
-		u.permit, err = authz.OnKey(ctx, q)
-		if fault.Is(err, authz.AccessDenied) && u.byBlob {
-			return errHiddenKey().Because(err)
-		}
-		return err
-	case action.OnGrant:
-		return authz.OnGrant(q, w.held[i].Grant)
-	case action.OnRole:
-		if r := w.held[i].Role; r != nil {
-			q.Role = &authz.Role{ARN: u.resource, Account: r.Account, Trust: r.Trust}
-			w.conditions.Owner = r.Account
-		}
-		return authz.OnRole(q, u.resource)
-	}
-	if u.entry.Operator {
-		return authz.OnDeployment(q, w.first)
-	}
-	return authz.OnAccount(q, u.resource)
-}
-
 // checkTokens refuses grant tokens that were not made here, before any key is looked
 // for: a refusal that only a key that is there gives would tell strangers of it. Good
 // tokens have nothing to add: a decision sees every grant.
@@ -317,46 +227,6 @@ func (w *walk) checkTokens() error {
 		}
 	}
 	return nil
-}
-
-// question puts together what room 5 is asked about one use.
-func (w *walk) question(i int) (*authz.Question, error) {
-	u, rec := &w.uses[i], w.held[i].Record
-	w.own = ownKeys{w, u}
-	w.conditions = authz.Conditions{
-		Caller: w.who.Principal, Now: w.now, Source: w.req.Address, Secure: w.req.Secure, UserAgent: w.req.UserAgent, Region: w.who.Region,
-		Record: rec, Account: u.entry.CallerAccount, Own: &w.own,
-	}
-	w.asked = authz.Question{
-		Caller: w.who.Principal, Action: u.entry.Permit, Conditions: &w.conditions,
-		Record: rec, Grants: w.keys, Use: grant.Use{Operation: u.entry.Operation},
-	}
-	if u.entry.Context != nil {
-		w.asked.Use.Context = u.entry.Context(w.in)
-	}
-	var err error
-	if u.entry.Passes != nil {
-		w.asked.Child, err = u.entry.Passes(&w.call, rec, w.in)
-	}
-	return &w.asked, err
-}
-
-// ownKeys gives room 5 the condition keys that the action declares.
-type ownKeys struct {
-	walk *walk
-	use  *use
-}
-
-// Value implements authz.Own.
-func (o *ownKeys) Value(k iam.Key) iam.Value {
-	w := o.walk
-	if v, ok := w.web.value(k); ok {
-		return v
-	}
-	if condition := w.entry.Condition; condition != nil {
-		return condition(&w.call, w.in, o.use.resource, k)
-	}
-	return o.use.entry.Value(w.in, w.held, k)
 }
 
 func (w *walk) newCall() action.Call {
@@ -410,121 +280,4 @@ func (w *walk) addition() identity.Addition {
 		return nil
 	}
 	return w.seen
-}
-
-// answer is rooms 9 and 10: encode, write down, and only then let go. An answer
-// that could not be written down does not leave.
-func (w *walk) answer(err error) Answer {
-	a := Answer{Status: 200, ContentType: w.codec.ContentType()}
-	var f *fault.Error
-	if err == nil {
-		a.Body, err = w.encode()
-	}
-	if err != nil {
-		f = fault.From(err)
-		a.Body, a.Status = w.codec.EncodeFault(w.req.Room[:0], f, w.req.ID)
-		w.report(f)
-	}
-	if err := w.writeDown(f, a.Status); err != nil {
-		w.log.Error("the audit record could not be written", "request", w.req.ID, "error", err)
-		if !w.open {
-			clear(a.Body)
-			a.Body, a.Status = w.codec.EncodeFault(nil, fault.New(fault.Internal, ""), w.req.ID)
-		}
-	}
-	return a
-}
-
-// encode is room 9 for a success.
-func (w *walk) encode() (body []byte, err error) {
-	defer w.caught(&err)
-	return w.codec.Encode(w.req.Room[:0], w.entry.Op, w.out, w.req.ID), nil
-}
-
-// report logs what is our fault. What is the caller's is in the audit record.
-func (w *walk) report(f *fault.Error) {
-	if api.Status(f.Code) < 500 {
-		return
-	}
-	w.log.LogAttrs(context.Background(), slog.LevelError, "request failed",
-		slog.String("request", w.req.ID), slog.String("operation", w.name()), slog.String("error", f.Error()))
-}
-
-func (w *walk) writeDown(f *fault.Error, status int) error {
-	b, ok := w.lines.Get().(*lineBuffers)
-	if !ok {
-		b = new(lineBuffers)
-	}
-	defer w.lines.Put(b)
-	b.params = w.appendParams(b.params[:0])
-	rec := audit.Record{
-		Time: w.now, RequestID: w.req.ID, Source: w.req.Source, UserAgent: w.req.UserAgent,
-		Region: w.who.Region, Operation: w.name(), DryRun: w.dryRun, Status: status,
-		Resources: w.resources(), Params: b.params, Took: w.Road.now().Sub(w.req.Received),
-	}
-	if p := w.who.Principal; p != nil {
-		rec.Principal, rec.Account, rec.AccessKeyID, rec.SourceIdentity = p.ARN, p.Account, p.AccessKeyID, p.SourceIdentity
-	}
-	if w.web.token != nil {
-		rec.Principal, rec.Account = w.web.name(), w.web.account
-	}
-	if f == nil {
-		rec.IssuedKeyID = w.call.Issued
-	}
-	if w.entry != nil {
-		rec.Mutates = w.entry.Mutates
-	}
-	if w.service != nil && w.service != w.kms {
-		rec.Service = w.service.Name
-	}
-	if f != nil {
-		rec.ErrorCode, rec.ErrorText = string(w.codec.Code(f.Code)), f.Message
-		if cause := f.Unwrap(); cause != nil {
-			rec.Reason = cause.Error()
-		}
-	}
-	b.line = rec.Append(b.line[:0])
-	return w.audit.Append(b.line)
-}
-
-// name is the operation, if it is one: what else a target says is not ours to
-// repeat.
-func (w *walk) name() string {
-	if w.entry != nil {
-		return w.entry.Op.Name
-	}
-	if w.service != nil && w.service.notYet[w.operation] != "" {
-		return w.operation
-	}
-	return ""
-}
-
-// appendParams appends a JSON object of the members that the entry lists.
-// Sensitive ones cannot be listed: the generated code has no way to give them.
-func (w *walk) appendParams(b []byte) []byte {
-	if w.in == nil || len(w.entry.Audit)+len(w.entry.Digests) == 0 {
-		return b
-	}
-	b = append(b, '{')
-	for _, d := range w.entry.Digests {
-		if len(b) > 1 {
-			b = append(b, ',')
-		}
-		b = append(append(append(b, '"'), d.Name...), `":"`...)
-		b = append(append(b, audit.Digest(d.Of(&w.in))...), '"')
-	}
-	for _, name := range w.entry.Audit {
-		start := len(b)
-		if start > 1 {
-			b = append(b, ',')
-		}
-		b = append(b, '"')
-		b = append(b, name...)
-		b = append(b, '"', ':')
-		var ok bool
-		if b, ok = w.in.AppendMember(b, name); !ok {
-			b = b[:start]
-		}
-	}
-	return append(b, '}')
 }
