@@ -133,7 +133,13 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 		return Verified{}, fault.New(IncompleteSignature, "Authorization header requires existence of one 'X-Amz-Date' header. Authorization="+auth.shown())
 	}
 	auth.stamp = stamp[0]
-	signed, err := checkDate(auth, Window, now)
+	return v.verify(ctx, r, auth, r.Header["X-Amz-Security-Token"], Window, now)
+}
+
+// verify says all that can be said without the secret, of a signature that may be as old
+// as age, and then asks for the secret and holds the signature against it.
+func (v *Verifier) verify(ctx context.Context, r *Request, auth authorization, token []string, age time.Duration, now time.Time) (Verified, error) {
+	signed, err := checkDate(auth, age, now)
 	if err != nil {
 		return Verified{}, err
 	}
@@ -147,12 +153,6 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	if err := checkPayloadHash(r, &payload); err != nil {
 		return Verified{}, err
 	}
-	return v.verify(ctx, r, auth, &payload, r.Header["X-Amz-Security-Token"], signed, now)
-}
-
-// verify asks for the secret and holds the signature against it, once all that can be
-// said without the secret has been said.
-func (v *Verifier) verify(ctx context.Context, r *Request, auth authorization, payload *[sha256.Size]byte, token []string, signed, now time.Time) (Verified, error) {
 	cred, known, err := v.lookUp(ctx, auth.accessKey, token)
 	if err != nil {
 		return Verified{}, err
@@ -163,7 +163,7 @@ func (v *Verifier) verify(ctx context.Context, r *Request, auth authorization, p
 	if !known {
 		cred, owner = v.dummy, ""
 	}
-	matches := v.matches(r, auth, payload, owner, cred)
+	matches := v.matches(r, auth, &payload, owner, cred)
 	if err := judge(known, matches, cred, now); err != nil {
 		return Verified{}, err
 	}
