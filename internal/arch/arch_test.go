@@ -20,7 +20,7 @@ import (
 // Tests are free, except that nothing outside its own folder, cmd, trenttest
 // and test kits names a concrete store or root.
 const walls = `
-NONE                                                        < secret, fault, arn, store, config
+NONE                                                        < secret, fault, arn, store, config, record
 fault                                                       < api/check
 secret                                                      < api/jsonout
 secret, fault, api/check, api/jsonout                       < api
@@ -34,9 +34,9 @@ api, secret, fault                                          < crypt
 api, api/query, fault                                       < wire
 iam, secret, fault                                          < sigv4
 iam, key, grant, fault, arn                                 < authz
-secret, root                                                < seal
-store, seal, key, grant, iam, crypt, authz, api, arn, fault, secret < keyring
-store, seal, sigv4, iam, arn, secret, fault                 < identity
+secret, root, record                                        < seal
+record, store, seal, key, grant, iam, crypt, authz, api, arn, fault, secret < keyring
+record, store, seal, sigv4, iam, arn, secret, fault         < identity
 NONE                                                        < audit
 fault                                                       < oidc
 api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"trent/internal/iam"
+	"trent/internal/record"
 	"trent/internal/seal"
 	"trent/internal/secret"
 	"trent/internal/store"
@@ -285,29 +284,14 @@ func compiled(text string) *iam.Policy {
 	return p
 }
 
-// strict reads CBOR as we write it and nothing else.
-var strict = decMode(cbor.ExtraDecErrorNone)
-
-func decMode(unknown cbor.ExtraDecErrorCond) cbor.DecMode {
-	m, err := cbor.DecOptions{
-		ExtraReturnErrors: unknown,
-		DupMapKey:         cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxNestedLevels: 8, MaxArrayElements: 4096, MaxMapPairs: 64, UTF8: cbor.UTF8RejectInvalid,
-	}.DecMode()
-	if err != nil {
-		panic("identity: internal error: " + err.Error())
-	}
-	return m
-}
-
 // encode encodes and seals the content of a record. It and decodeInto are the two
 // ways between memory and store.
 func encode(s *seal.Sealer, path string, content any) ([]byte, error) {
-	body, err := cbor.Marshal(content)
+	body, err := record.Encode(recordVersion, content)
 	if err != nil {
-		return nil, fmt.Errorf("identity: encode: %w", err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return s.Seal(path, append([]byte{recordVersion}, body...))
+	return s.Seal(path, body)
 }
 
 // decodeInto unseals and decodes the content of a record.
@@ -316,8 +300,8 @@ func decodeInto(s *seal.Sealer, rec store.Record, content any) error {
 	if err != nil {
 		return fmt.Errorf("unseal %s: %w", rec.Path, err)
 	}
-	if len(body) == 0 || body[0] != recordVersion || strict.Unmarshal(body[1:], content) != nil {
-		return fmt.Errorf("%s has a form that this Trent does not read", rec.Path)
+	if err := record.Decode(recordVersion, body, content); err != nil {
+		return fmt.Errorf("%s: %w", rec.Path, err)
 	}
 	return nil
 }

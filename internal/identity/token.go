@@ -7,8 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
+	"trent/internal/record"
 	"trent/internal/seal"
 	"trent/internal/secret"
 	"trent/internal/sigv4"
@@ -152,13 +151,7 @@ func (e *encodedSession) pad(to, size int) {
 	e.Padding = make([]byte, max(1, missing-head))
 }
 
-func (e *encodedSession) body() ([]byte, error) {
-	body, err := cbor.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("identity: encode a session: %w", err)
-	}
-	return append([]byte{sessionVersion}, body...), nil
-}
+func (e *encodedSession) body() ([]byte, error) { return record.Encode(sessionVersion, e) }
 
 func (v View) sealToken(accessKeyID string, e encodedSession) (string, error) {
 	body, err := e.body()
@@ -192,10 +185,6 @@ func (v View) sessionSecret(accessKeyID, token string) (secret.Bytes, error) {
 // errToken is every token that we did not make for this access key.
 var errToken = errors.New("identity: the session token is not authentic")
 
-// complete is strict, and refuses what it does not know: in a token of a newer Trent that
-// may be what bounds the session.
-var complete = decMode(cbor.ExtraDecErrorUnknownField)
-
 // openToken reads a token of at most MaxToken bytes.
 func (v View) openToken(accessKeyID, token string) (Session, error) {
 	if len(token) > MaxToken || !strings.HasPrefix(accessKeyID, "ASIA") {
@@ -206,11 +195,12 @@ func (v View) openToken(accessKeyID, token string) (Session, error) {
 		return Session{}, errToken
 	}
 	body, err := v.seal.Open(sessionPath+accessKeyID, sealed)
-	if err != nil || len(body) == 0 || body[0] != sessionVersion {
+	if err != nil {
 		return Session{}, errToken
 	}
 	var e encodedSession
-	if err := complete.Unmarshal(body[1:], &e); err != nil {
+	// What is not known in a token of a newer Trent may be what bounds the session.
+	if err := record.DecodeKnown(sessionVersion, body, &e); err != nil {
 		return Session{}, errToken
 	}
 	return e.session(), nil

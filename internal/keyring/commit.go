@@ -9,6 +9,7 @@ import (
 	"trent/internal/crypt"
 	"trent/internal/fault"
 	"trent/internal/key"
+	"trent/internal/record"
 	"trent/internal/secret"
 	"trent/internal/store"
 )
@@ -140,7 +141,7 @@ func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 func (c PutMaterial) forget(r *Ring, _ bool) { r.materials.drop(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
-	content, err := encode(encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})
+	content, err := record.Encode(recordVersion, encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})
 	if err != nil {
 		return err
 	}

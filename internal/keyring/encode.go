@@ -7,12 +7,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"trent/internal/api"
 	"trent/internal/arn"
 	"trent/internal/crypt"
 	"trent/internal/key"
+	"trent/internal/record"
 	"trent/internal/store"
 )
 
@@ -31,8 +30,6 @@ func materialPath(id crypt.MaterialID) string {
 
 // recordVersion is the first byte of every record's content.
 const recordVersion = 1
-
-var errRecordVersion = errors.New("keyring: the record has a version that this Trent does not read")
 
 // encodedKey is the content of a key's record. Account, Region and id are in
 // its path, to which the content is sealed. Numbers are docs/spec/records.md's.
@@ -73,36 +70,6 @@ var (
 	origins = []api.Origin{"", api.OriginAWSKMS}
 )
 
-// strict reads CBOR as we write it and nothing else.
-var strict = func() cbor.DecMode {
-	m, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxNestedLevels: 8, MaxArrayElements: 4096, MaxMapPairs: 64, UTF8: cbor.UTF8RejectInvalid,
-	}.DecMode()
-	if err != nil {
-		panic("keyring: internal error: " + err.Error())
-	}
-	return m
-}()
-
-func encode(v any) ([]byte, error) {
-	body, err := cbor.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("keyring: encode: %w", err)
-	}
-	return append([]byte{recordVersion}, body...), nil
-}
-
-func decode(content []byte, v any) error {
-	if len(content) == 0 || content[0] != recordVersion {
-		return errRecordVersion
-	}
-	if err := strict.Unmarshal(content[1:], v); err != nil {
-		return fmt.Errorf("keyring: decode: %w", err)
-	}
-	return nil
-}
-
 func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	e := encodedKey{
 		Created: rec.Created, Description: rec.Description,
@@ -122,20 +89,20 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	if rec.Policy.Source != key.DefaultPolicy(r.partition, rec.Account()) {
 		e.Policy = rec.Policy.Source
 	}
-	return encode(e)
+	return record.Encode(recordVersion, e)
 }
 
 func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.Record, error) {
 	var e encodedKey
-	if err := decode(content, &e); err != nil {
+	if err := record.Decode(recordVersion, content, &e); err != nil {
 		return nil, err
 	}
 	if e.Spec < 1 || e.Spec >= len(specs) || e.Usage < 1 || e.Usage >= len(usages) || e.Origin < 1 || e.Origin >= len(origins) {
-		return nil, errRecordVersion
+		return nil, record.ErrVersion
 	}
 	kind := key.KindOf(specs[e.Spec], usages[e.Usage], origins[e.Origin])
 	if kind == nil {
-		return nil, errRecordVersion
+		return nil, record.ErrVersion
 	}
 	rec := &key.Record{
 		ARN:     arn.Key(r.partition, at.region, at.account, at.name),
@@ -165,7 +132,7 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 
 func (r *Ring) decodeAlias(at recordKey, content []byte, rev store.Rev) (*key.Alias, error) {
 	var e encodedAlias
-	if err := decode(content, &e); err != nil {
+	if err := record.Decode(recordVersion, content, &e); err != nil {
 		return nil, err
 	}
 	return &key.Alias{

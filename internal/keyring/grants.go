@@ -20,6 +20,7 @@ import (
 	"trent/internal/fault"
 	"trent/internal/grant"
 	"trent/internal/key"
+	"trent/internal/record"
 	"trent/internal/store"
 )
 
@@ -82,7 +83,7 @@ func encodedGrantOf(g *grant.Grant) encodedGrant {
 
 func (r *Ring) decodeGrant(at recordKey, grantee, id string, content []byte, rev store.Rev) (*grant.Grant, error) {
 	var e encodedGrant
-	if err := decode(content, &e); err != nil {
+	if err := record.DecodeKnown(recordVersion, content, &e); err != nil {
 		return nil, err
 	}
 	g := &grant.Grant{
@@ -93,7 +94,7 @@ func (r *Ring) decodeGrant(at recordKey, grantee, id string, content []byte, rev
 		Issuer:     e.Issuer, Created: e.Created.Time(), Rev: uint64(rev),
 	}
 	if !g.Operations.Known() || g.Constraint.Kind > grant.ContextSubset {
-		return nil, errRecordVersion // a limit that is not understood must not be no limit
+		return nil, record.ErrVersion // a limit that is not understood must not be no limit
 	}
 	if g.Constraint.Kind != grant.Unconstrained {
 		g.Constraint.Pairs = make(map[string]string, len(e.Pairs))
@@ -149,7 +150,7 @@ func hint(g *grant.Grant) []byte {
 
 func parseHint(v []byte) (grantee, id string, err error) {
 	if len(v) == 0 || v[0] != recordVersion {
-		return "", "", errRecordVersion
+		return "", "", record.ErrVersion
 	}
 	grantee, id, _ = strings.Cut(string(v[1:]), "/")
 	return grantee, id, nil
@@ -157,7 +158,7 @@ func parseHint(v []byte) (grantee, id string, err error) {
 
 func (c PutGrant) add(r *Ring, b *store.Batch) error {
 	g, at := c.Now, placeOf(c.Key)
-	content, err := encode(encodedGrantOf(g))
+	content, err := record.Encode(recordVersion, encodedGrantOf(g))
 	if err != nil {
 		return err
 	}
@@ -441,7 +442,7 @@ func (r *Ring) retirableGrant(ctx context.Context, region, party, position strin
 	parts := strings.Split(position, "/")
 	grantee, id, err := parseHint(rec.Value)
 	if err != nil || len(parts) != 3 || parts[2] != id {
-		return nil, unavailable(ctx, fmt.Errorf("%s: %w", rec.Path, errRecordVersion))
+		return nil, unavailable(ctx, fmt.Errorf("%s: %w", rec.Path, record.ErrVersion))
 	}
 	at := recordKey{parts[0], region, parts[1]}
 	k, err := r.record(ctx, at)

@@ -20,6 +20,7 @@ import (
 	"trent/internal/fault"
 	"trent/internal/iam"
 	"trent/internal/key"
+	"trent/internal/record"
 	"trent/internal/root"
 	"trent/internal/root/file"
 	"trent/internal/seal"
@@ -397,7 +398,7 @@ func TestWhatIsNotUnderstoodDenies(t *testing.T) {
 		t.Errorf("a policy that cannot be read allowed: %v", err)
 	}
 	content[0] = 2
-	if _, err := r.decodeRecord(placeOf(rec), content, 1); !errors.Is(err, errRecordVersion) {
+	if _, err := r.decodeRecord(placeOf(rec), content, 1); !errors.Is(err, record.ErrVersion) {
 		t.Errorf("a record of another version: %v", err)
 	}
 }

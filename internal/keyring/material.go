@@ -9,6 +9,7 @@ import (
 
 	"trent/internal/crypt"
 	"trent/internal/key"
+	"trent/internal/record"
 	"trent/internal/secret"
 	"trent/internal/store"
 )
@@ -72,7 +73,7 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 		return nil, unavailable(ctx, err)
 	}
 	if copy(m.bytes[:], content) != len(content) || len(content) != len(m.bytes) {
-		return nil, unavailable(ctx, fmt.Errorf("%s: %w", path, errRecordVersion))
+		return nil, unavailable(ctx, fmt.Errorf("%s: %w", path, record.ErrVersion))
 	}
 	m.opened = true
 	r.materials.replace(id, m)
@@ -89,7 +90,7 @@ func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, se
 	}
 	v := rec.Value
 	if len(v) < 2 || v[0] != materialVersion || len(v) < 2+int(v[1]) {
-		return nil, nil, fmt.Errorf("%s: %w", path, errRecordVersion)
+		return nil, nil, fmt.Errorf("%s: %w", path, record.ErrVersion)
 	}
 	n := 2 + int(v[1])
 	return v[2:n], v[n:], nil

@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/fxamacker/cbor/v2"
-
+	"trent/internal/record"
 	"trent/internal/root"
 	"trent/internal/secret"
 )
@@ -68,11 +67,11 @@ func Create(ctx context.Context, roots []root.Root) ([]byte, *Sealer, error) {
 		}
 		c.Keys[0].Wraps = append(c.Keys[0].Wraps, wrapping{r.ID(), blob})
 	}
-	body, err := cbor.Marshal(c)
+	stored, err := record.Encode(containerVersion, c)
 	if err != nil {
-		return nil, nil, fmt.Errorf("seal: encode the container: %w", err)
+		return nil, nil, fmt.Errorf("seal: %w", err)
 	}
-	return append([]byte{containerVersion}, body...), s, nil
+	return stored, s, nil
 }
 
 // Open unwraps every root key of the container with the first root that can.
@@ -106,14 +105,7 @@ func parseContainer(stored []byte) (container, error) {
 	if stored[0] != containerVersion {
 		return c, fmt.Errorf("seal: the container of root keys has version %d, this Trent reads version %d", stored[0], containerVersion)
 	}
-	mode, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 64,
-	}.DecMode()
-	if err != nil {
-		return c, fmt.Errorf("seal: %w", err)
-	}
-	if err := mode.Unmarshal(stored[1:], &c); err != nil || len(c.Cluster) != len(ClusterID{}) || len(c.Keys) == 0 {
+	if err := record.DecodeKnown(containerVersion, stored, &c); err != nil || len(c.Cluster) != len(ClusterID{}) || len(c.Keys) == 0 {
 		return c, errors.New("seal: the container of root keys cannot be read: the store is damaged")
 	}
 	return c, nil
