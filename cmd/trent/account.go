@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"time"
 )
 
 type accountCmd struct {
@@ -86,9 +87,18 @@ func (c *accountListCmd) Run(w *world) error {
 	}
 	var rows [][]string
 	for _, a := range all {
-		rows = append(rows, []string{a.AccountID, a.AccountName, a.Status, a.CreateDate, a.CloseDate})
+		rows = append(rows, []string{a.AccountID, a.AccountName, a.Status, dateOf(a.CreateDate), dateOf(a.CloseDate)})
 	}
 	return printTable(w.stdout, []string{"ACCOUNT", "NAME", "STATUS", "CREATED", "CLOSED"}, rows)
+}
+
+// dateOf shows a date as all others are shown. One that is none is shown as it came.
+func dateOf(xml string) string {
+	t, err := time.Parse(time.RFC3339, xml)
+	if err != nil {
+		return shown(xml)
+	}
+	return date(&t)
 }
 
 type accountCloseCmd struct {

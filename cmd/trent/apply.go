@@ -183,6 +183,19 @@ func printDeclared(w *world, form string, made *action.Declared, planOnly bool) 
 		for _, c := range made.Changes {
 			fmt.Fprintln(w.stdout, c)
 		}
+		fmt.Fprintln(w.stderr, tally(len(made.Changes), planOnly))
 	}
 	return nil
+}
+
+// tally says how many changes there were.
+func tally(n int, planOnly bool) string {
+	changes := fmt.Sprintf("%d changes", n)
+	if n == 1 {
+		changes = "1 change"
+	}
+	if planOnly {
+		return changes + " to make. This was a dry run: nothing was changed."
+	}
+	return changes + " made."
 }
