@@ -32,6 +32,9 @@ api, arn, fault, iam                                        < key
 api                                                         < grant
 api, secret, fault                                          < crypt
 api, api/query, fault                                       < wire
+api, fault, secret                                          < recipient
+recipient, api, fault                                       < recipient/nitro
+recipient, recipient/nitro                                  < recipient/devroot
 iam, secret, fault                                          < sigv4
 iam, key, grant, fault, arn                                 < authz
 secret, root, record                                        < seal
@@ -43,7 +46,7 @@ api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
 action, api, api/query, api/stsapi, fault, iam, identity, secret < action/stsaction
 action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring, secret < action/adminaction
-action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, oidc, secret, wire < pipeline
+action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, oidc, recipient, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 store                                                       < store/bolt, store/storetest
@@ -66,7 +69,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc"}
 
 type goPackage struct {
 	ImportPath string
