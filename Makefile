@@ -21,7 +21,7 @@ DIR      ?= trent-data
 ARGS     ?=
 
 # What must also hold where only approved cryptography may be used.
-FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/...
+FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/... ./internal/recipient/...
 
 ##@ To use it
 
@@ -41,7 +41,7 @@ test: build lint test-go fips-check fuzz-brief interop ## Run all tests and chec
 	@echo "make test: everything passed"
 
 .PHONY: test-go
-test-go: have-go ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
+test-go: have-go have-openssl ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
 	$(GO) test -race -timeout 15m ./...
 
 .PHONY: lint
@@ -108,6 +108,10 @@ help: ## Print this
 .PHONY: have-go
 have-go:
 	@command -v $(GO) >/dev/null || { echo "Go is missing. Install the version in go.mod, or a newer one, and put it on the PATH."; exit 1; }
+
+.PHONY: have-openssl
+have-openssl:
+	@command -v openssl >/dev/null || { echo "openssl is missing, and the tests ask it to read the answers for enclaves. Install it (on Debian: apt-get install openssl)."; exit 1; }
 
 $(STATICCHECK): | have-go
 	@scripts/go-tool honnef.co/go/tools/cmd/staticcheck $@
