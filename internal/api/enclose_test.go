@@ -14,7 +14,9 @@ import (
 func TestEnclose(t *testing.T) {
 	plain := func() secret.Bytes { return secret.New([]byte("canary")) }
 	answers := map[string]func(secret.Bytes) api.Encloser{
-		"Decrypt": func(p secret.Bytes) api.Encloser { return &api.DecryptOutput{KeyId: "k", Plaintext: p, KeyMaterialId: "m"} },
+		"Decrypt": func(p secret.Bytes) api.Encloser {
+			return &api.DecryptOutput{KeyId: "k", Plaintext: p, KeyMaterialId: "m"}
+		},
 		"DeriveSharedSecret": func(p secret.Bytes) api.Encloser {
 			return &api.DeriveSharedSecretOutput{KeyId: "k", SharedSecret: p}
 		},
