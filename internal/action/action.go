@@ -281,6 +281,9 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	if _, ok := op.New().(any).(*In); !ok {
 		panic(fmt.Sprintf("action: internal error: %s does not take %T", a.Name, new(In)))
 	}
+	if _, ok := any(new(Out)).(api.Encloser); ok != op.Recipient {
+		panic(fmt.Sprintf("action: internal error: a Recipient of %s and %T do not fit together", a.Name, new(Out)))
+	}
 	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit, Compound: a.Compound, Dev: a.Dev}
 	for _, d := range a.Digests {
 		e.Digests = append(e.Digests, Digest[api.Input]{d.Name, func(in *api.Input) []byte { return d.Of((*in).(any).(*In)) }})

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"trent/internal/fault"
+	"trent/internal/secret"
 )
 
 // A Service is one of the APIs that are served, as its model describes it.
@@ -63,6 +64,15 @@ type GrantTokenHolder interface{ GrantTokenMembers() []string }
 
 // RecipientHolder is an input with the member Recipient; nil if it is absent.
 type RecipientHolder interface{ RecipientMember() *RecipientInfo }
+
+// Encloser is an output with the member CiphertextForRecipient: that of every operation
+// whose input is a RecipientHolder.
+type Encloser interface {
+	// Enclose puts the ciphertext of the one secret of the answer into its place and
+	// wipes it, also when it fails. The secret's member and KeyMaterialId are absent
+	// afterwards.
+	Enclose(encrypt func(secret.Bytes) ([]byte, error)) error
+}
 
 // OutputKind says what the body of a successful answer is.
 type OutputKind uint8

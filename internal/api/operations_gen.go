@@ -4,6 +4,7 @@ package api
 
 import (
 	"trent/internal/fault"
+	"trent/internal/secret"
 )
 
 var operations = []*Operation{
@@ -1282,6 +1283,15 @@ func (in *DecryptInput) GrantTokenMembers() []string { return in.GrantTokens }
 // RecipientMember gives the member Recipient.
 func (in *DecryptInput) RecipientMember() *RecipientInfo { return in.Recipient }
 
+// Enclose has the secret of the answer encrypted, and leaves only that in it.
+func (out *DecryptOutput) Enclose(encrypt func(secret.Bytes) ([]byte, error)) error {
+	ciphertext, err := encrypt(out.Plaintext)
+	out.Plaintext.Wipe()
+	out.Plaintext, out.CiphertextForRecipient = secret.Bytes{}, ciphertext
+	out.KeyMaterialId = ""
+	return err
+}
+
 // DryRunMember gives the member DryRun.
 func (in *DeriveSharedSecretInput) DryRunMember() bool { return in.DryRun }
 
@@ -1290,6 +1300,14 @@ func (in *DeriveSharedSecretInput) GrantTokenMembers() []string { return in.Gran
 
 // RecipientMember gives the member Recipient.
 func (in *DeriveSharedSecretInput) RecipientMember() *RecipientInfo { return in.Recipient }
+
+// Enclose has the secret of the answer encrypted, and leaves only that in it.
+func (out *DeriveSharedSecretOutput) Enclose(encrypt func(secret.Bytes) ([]byte, error)) error {
+	ciphertext, err := encrypt(out.SharedSecret)
+	out.SharedSecret.Wipe()
+	out.SharedSecret, out.CiphertextForRecipient = secret.Bytes{}, ciphertext
+	return err
+}
 
 // GrantTokenMembers gives the member GrantTokens.
 func (in *DescribeKeyInput) GrantTokenMembers() []string { return in.GrantTokens }
@@ -1315,6 +1333,15 @@ func (in *GenerateDataKeyInput) GrantTokenMembers() []string { return in.GrantTo
 // RecipientMember gives the member Recipient.
 func (in *GenerateDataKeyInput) RecipientMember() *RecipientInfo { return in.Recipient }
 
+// Enclose has the secret of the answer encrypted, and leaves only that in it.
+func (out *GenerateDataKeyOutput) Enclose(encrypt func(secret.Bytes) ([]byte, error)) error {
+	ciphertext, err := encrypt(out.Plaintext)
+	out.Plaintext.Wipe()
+	out.Plaintext, out.CiphertextForRecipient = secret.Bytes{}, ciphertext
+	out.KeyMaterialId = ""
+	return err
+}
+
 // DryRunMember gives the member DryRun.
 func (in *GenerateDataKeyPairInput) DryRunMember() bool { return in.DryRun }
 
@@ -1323,6 +1350,15 @@ func (in *GenerateDataKeyPairInput) GrantTokenMembers() []string { return in.Gra
 
 // RecipientMember gives the member Recipient.
 func (in *GenerateDataKeyPairInput) RecipientMember() *RecipientInfo { return in.Recipient }
+
+// Enclose has the secret of the answer encrypted, and leaves only that in it.
+func (out *GenerateDataKeyPairOutput) Enclose(encrypt func(secret.Bytes) ([]byte, error)) error {
+	ciphertext, err := encrypt(out.PrivateKeyPlaintext)
+	out.PrivateKeyPlaintext.Wipe()
+	out.PrivateKeyPlaintext, out.CiphertextForRecipient = secret.Bytes{}, ciphertext
+	out.KeyMaterialId = ""
+	return err
+}
 
 // DryRunMember gives the member DryRun.
 func (in *GenerateDataKeyPairWithoutPlaintextInput) DryRunMember() bool { return in.DryRun }
@@ -1346,6 +1382,14 @@ func (in *GenerateMacInput) GrantTokenMembers() []string { return in.GrantTokens
 
 // RecipientMember gives the member Recipient.
 func (in *GenerateRandomInput) RecipientMember() *RecipientInfo { return in.Recipient }
+
+// Enclose has the secret of the answer encrypted, and leaves only that in it.
+func (out *GenerateRandomOutput) Enclose(encrypt func(secret.Bytes) ([]byte, error)) error {
+	ciphertext, err := encrypt(out.Plaintext)
+	out.Plaintext.Wipe()
+	out.Plaintext, out.CiphertextForRecipient = secret.Bytes{}, ciphertext
+	return err
+}
 
 // GrantTokenMembers gives the member GrantTokens.
 func (in *GetPublicKeyInput) GrantTokenMembers() []string { return in.GrantTokens }

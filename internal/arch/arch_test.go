@@ -32,7 +32,7 @@ api, arn, fault, iam                                        < key
 api                                                         < grant
 api, secret, fault                                          < crypt
 api, api/query, fault                                       < wire
-api, fault, secret                                          < recipient
+api, api/jsonout, fault, secret                             < recipient
 recipient, api, fault                                       < recipient/nitro
 recipient, recipient/nitro                                  < recipient/devroot
 iam, secret, fault                                          < sigv4

@@ -41,6 +41,7 @@ type Record struct {
 	DryRun    bool
 	Resources []string // ARNs of what was decided upon: keys, aliases, users, …
 	Params    []byte   // a JSON object of the members that the action's entry names
+	Recipient []byte   // a JSON object of what verified evidence says of where the caller runs
 	Status    int      // of HTTP
 	ErrorCode string   // empty: it succeeded
 	ErrorText string   // as the caller got it
@@ -85,6 +86,10 @@ func (r *Record) Append(dst []byte) []byte {
 	if len(r.Params) > 0 {
 		dst = append(dst, `,"params":`...)
 		dst = append(dst, r.Params...)
+	}
+	if len(r.Recipient) > 0 {
+		dst = append(dst, `,"recipient":`...)
+		dst = append(dst, r.Recipient...)
 	}
 	dst = append(dst, `,"status":`...)
 	dst = strconv.AppendInt(dst, int64(r.Status), 10)

@@ -66,6 +66,28 @@ type Serve struct {
 	// Trent to what listens on its own machine.
 	OIDCAllowHTTPLoopback bool `name:"oidc-allow-http-loopback" env:"TRENT_OIDC_ALLOW_HTTP_LOOPBACK" help:"Allow OpenID Connect issuers on loopback, also by HTTP."`
 
+	// AttestationRoots are further roots of attestation documents, each with a label that
+	// the audit record names: LABEL=FILE, where the file is a certificate in PEM or DER with
+	// a P-384 key. That of AWS Nitro is trusted, as "aws", unless AttestationWithoutAWS is
+	// set.
+	AttestationRoots      []string `name:"attestation-root" placeholder:"LABEL=FILE" env:"TRENT_ATTESTATION_ROOT" help:"Further root of attestation documents; may be given again."`
+	AttestationWithoutAWS bool     `name:"attestation-without-aws" env:"TRENT_ATTESTATION_WITHOUT_AWS" help:"Do not trust the root of AWS Nitro."`
+
+	// AttestationDevRoot is a root that trent attest dev-root made, to try things out
+	// with: whoever has its file makes documents that say anything. The log warns of it
+	// at the start, and each audit record of what it vouched for has "development":true.
+	AttestationDevRoot string `name:"attestation-dev-root" placeholder:"FILE" env:"TRENT_ATTESTATION_DEV_ROOT" help:"Development root of attestation documents: vouches for nothing."`
+
+	// AttestationMaxAge is how old a document may be, and AttestationSkew how far ahead of
+	// the server's clock the clock that made it may be.
+	AttestationMaxAge time.Duration `name:"attestation-max-age" default:"5m" env:"TRENT_ATTESTATION_MAX_AGE" help:"Greatest age of an attestation document."`
+	AttestationSkew   time.Duration `name:"attestation-skew" default:"60s" env:"TRENT_ATTESTATION_SKEW" help:"How far ahead its clock may be."`
+
+	// AttestationAllowDebug takes documents of enclaves in debug mode, whose measurements are
+	// zeros, as AWS KMS does. By default they are refused: a policy without conditions would
+	// be content with them, and whoever runs such an enclave reads its memory.
+	AttestationAllowDebug bool `name:"attestation-allow-debug" env:"TRENT_ATTESTATION_ALLOW_DEBUG" help:"Take documents of enclaves in debug mode."`
+
 	// CacheKeys bounds how many keys are kept unsealed in memory, about 400 bytes
 	// each. A key that is not there costs some 6 µs more.
 	CacheKeys int `name:"cache-keys" default:"131072" placeholder:"N" env:"TRENT_CACHE_KEYS" help:"Keys kept unsealed in memory."`

@@ -65,6 +65,10 @@ func (w *walk) writeDown(f *fault.Error, status int) error {
 	if w.web.token != nil {
 		rec.Principal, rec.Account = w.web.name(), w.web.account
 	}
+	if w.attested != nil {
+		b.recipient = w.attested.AppendRecord(b.recipient[:0])
+		rec.Recipient = b.recipient
+	}
 	if f == nil {
 		rec.IssuedKeyID = w.call.Issued
 	}

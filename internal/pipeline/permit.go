@@ -76,6 +76,9 @@ func (o *ownKeys) Value(k iam.Key) iam.Value {
 	if v, ok := w.web.value(k); ok {
 		return v
 	}
+	if k.Name == attestationKey {
+		return w.measured(k)
+	}
 	if condition := w.entry.Condition; condition != nil {
 		return condition(&w.call, w.in, o.use.resource, k)
 	}

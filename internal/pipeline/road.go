@@ -116,6 +116,7 @@ type Road struct {
 	keys       Keys
 	identities Identities
 	web        WebIdentities
+	evidence   Evidence // nil: none is taken
 	first      string // account of the deployment
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
@@ -128,7 +129,7 @@ type Road struct {
 }
 
 // lineBuffers are for making an audit record, which holds no secret.
-type lineBuffers struct{ params, line []byte }
+type lineBuffers struct{ params, recipient, line []byte }
 
 // A Declaration is a state that somebody wishes for.
 type Declaration struct {
@@ -148,6 +149,8 @@ type Options struct {
 	Identities Identities
 	// WebIdentities are verified by it; nil: by one with the roots of the system.
 	WebIdentities WebIdentities
+	// Evidence verifies attestation documents; nil: no Recipient is taken.
+	Evidence Evidence
 	// FirstAccount is the one whose principals may be allowed to operate the
 	// deployment; empty: nobody may.
 	FirstAccount string
@@ -170,7 +173,7 @@ func New(o Options) *Road {
 	r := &Road{
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
-		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 		declare: o.Declare, beforeDev: o.BeforeDev,
 	}
 	if r.web == nil {

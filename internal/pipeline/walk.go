@@ -14,6 +14,7 @@ import (
 	"trent/internal/iam"
 	"trent/internal/identity"
 	"trent/internal/keyring"
+	"trent/internal/recipient"
 	"trent/internal/wire"
 )
 
@@ -31,6 +32,9 @@ type walk struct {
 	who  Identity      // room 2
 	web  webIdentity   // the same, of who has no signature
 	in   api.Input     // room 3
+
+	attested *recipient.Attested // room 4½; nil: no evidence came
+
 	held []action.Held // rooms 4 to 7, one for each of the entry's uses
 	uses []use         // and what else is known of each
 	call action.Call   // room 8
@@ -88,6 +92,9 @@ func (w *walk) steps(ctx context.Context) error {
 		return err
 	}
 	if err := w.federate(ctx); err != nil { // 2 again, where the input says who
+		return err
+	}
+	if err := w.attest(ctx); err != nil { // 4½: evidence of where the caller runs
 		return err
 	}
 	for range maxRaces {
@@ -207,9 +214,6 @@ func (w *walk) decode() error {
 	if dry, ok := w.in.(api.DryRunner); ok {
 		w.dryRun = dry.DryRunMember()
 	}
-	if r, ok := w.in.(api.RecipientHolder); ok && r.RecipientMember() != nil {
-		return fault.New(api.UnsupportedOperationException, "Recipient is not supported by this version of Trent.")
-	}
 	return w.checkTokens()
 }
 
@@ -252,7 +256,7 @@ func (w *walk) run(ctx context.Context) error {
 		return fault.New(api.DryRunOperationException, "The request would have succeeded, but the DryRun option is set.")
 	}
 	w.out = out
-	return nil
+	return w.enclose(out)
 }
 
 // commit makes the wishes durable. A request that changes state is remembered

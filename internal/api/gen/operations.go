@@ -130,4 +130,34 @@ func (e *emitter) accessors(op operation) {
 			e.p("func (in *%sInput) %s() %s { return in.%s }", op.Name, a.method, a.typ, a.member)
 		}
 	}
+	if e.member(op.Output+"."+enclosed) != nil {
+		e.enclose(op)
+	}
+}
+
+// enclosed is the member in which answers to a recipient have what they keep secret.
+const enclosed = "CiphertextForRecipient"
+
+// enclose emits the turn of an answer into one for a recipient: the one sensitive member
+// gives way to its ciphertext. KMS leaves out the id of the material then, too.
+func (e *emitter) enclose(op operation) {
+	out := e.byName[op.Output]
+	var plain []string
+	for _, t := range out.Members {
+		if e.hides(t) {
+			plain = append(plain, t.Name)
+		}
+	}
+	if len(plain) != 1 {
+		panic(op.Output + " does not have one sensitive member, but " + strings.Join(plain, ", "))
+	}
+	e.p("\n// Enclose has the secret of the answer encrypted, and leaves only that in it.")
+	e.p("func (out *%s) Enclose(encrypt func(secret.Bytes) ([]byte, error)) error {", e.typeName(out))
+	e.p("ciphertext, err := encrypt(out.%s)", plain[0])
+	e.p("out.%s.Wipe()", plain[0])
+	e.p("out.%s, out.%s = secret.Bytes{}, ciphertext", plain[0], enclosed)
+	if e.member(op.Output+".KeyMaterialId") != nil {
+		e.p("out.KeyMaterialId = \"\"")
+	}
+	e.p("return err\n}")
 }
