@@ -26,6 +26,7 @@ func Lint(p *Policy, kind PolicyKind) []Finding {
 		for j := range l.statement.conditions {
 			l.condition(&l.statement.conditions[j])
 		}
+		l.attestation()
 		out = append(out, l.found...)
 	}
 	return out
@@ -48,8 +49,7 @@ func (l *linter) allows() bool { return l.statement.Effect == Allow }
 
 func (l *linter) principal() {
 	s := l.statement
-	everyone := slices.ContainsFunc(s.principal.list, func(p principalPattern) bool { return p.form == anyPrincipal })
-	if l.allows() && everyone && !s.principal.negated && len(s.conditions) == 0 {
+	if l.allows() && everyone(&s.principal) && !s.principal.negated && len(s.conditions) == 0 {
 		l.find("everyone", `Principal "*" without a Condition allows everyone in the key's account, and in any other that allows it to its own. Name the principals, or add a condition such as StringEquals on kms:CallerAccount.`)
 	}
 	vouched := slices.ContainsFunc(s.principal.list, func(p principalPattern) bool { return p.form == byProvider })
@@ -156,9 +156,6 @@ func (l *linter) condition(c *condition) {
 	info, known := KnownKey(c.key)
 	if len(c.written) == 0 {
 		l.find("no-values", c.name+" on "+c.keyName+" has an empty list of values: nothing is equal to any of them, and everything unequal. Give values, or remove the condition.")
-	}
-	if l.allows() && c.key.Name == recipientAttestation && (c.trueIfAbsent() || c.op.negated || c.op.exists) {
-		l.find("attestation-optional", c.name+" on "+c.keyName+" is also true for a request without an attestation document, or with one of any other measurement. Write StringEqualsIgnoreCase with the measurements that you trust.")
 	}
 	if l.allows() && c.op.set == allValues && !l.guarded(c.key) {
 		l.find("for-all-values", c.name+` is also true where `+c.keyName+` is absent. Add "Null": {"`+c.keyName+`": "false"} to the same Condition, or use ForAnyValue.`)
