@@ -1,6 +1,8 @@
 package iam_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +171,32 @@ func TestLintAttestationBypass(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, found)
 		case c.want != "" && (len(found) == 0 || found[0].SID != "s" || !strings.Contains(found[0].Text, " by "+c.want+".")):
 			t.Errorf("%s: %+v, want %s", c.name, found, c.want)
+		}
+	}
+}
+
+// The policies that docs/enclaves.md gives people to copy may be stored, and have no finding. Where
+// it gives a single statement, that is one of a key policy.
+func TestLintOfWhatIsCopied(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "enclaves.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```json\n")[1:]
+	if len(blocks) < 5 {
+		t.Fatalf("%d policies", len(blocks))
+	}
+	for _, block := range blocks {
+		document, _, _ := strings.Cut(block, "```")
+		if !strings.Contains(document, `"Statement"`) {
+			document = `{"Version":"2012-10-17","Statement":` + document + `}`
+		}
+		p := mustParse(t, document)
+		if err := iam.Check(p, iam.KeyPolicy); err != nil {
+			t.Errorf("%s: %v", document, err)
+		}
+		if found := iam.Lint(p, iam.KeyPolicy); len(found) > 0 {
+			t.Errorf("%s: %+v", document, found)
 		}
 	}
 }
