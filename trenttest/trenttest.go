@@ -140,6 +140,7 @@ func settings(address string) config.Serve {
 		Listen: address, Regions: []string{"*"}, CacheKeys: 1024,
 		HeaderTimeout: 5 * time.Second, RequestTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxConnections: 1024, ShutdownGrace: 10 * time.Second,
+		AttestationMaxAge: 5 * time.Minute, AttestationSkew: time.Minute,
 	}
 }
 
