@@ -1,6 +1,7 @@
 package crypt
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -131,4 +132,18 @@ func mldsaKind(params mldsa.Parameters) *privateKind {
 			return &mldsaKey{material{id}, k}, nil
 		},
 	}
+}
+
+// PublicKeyOf is the SubjectPublicKeyInfo of a private key that Generate has made. The private
+// key is left as it is.
+func PublicKeyOf(spec api.KeySpec, private secret.Bytes) ([]byte, error) {
+	k, err := New(spec, nil, MaterialID{}, secret.New(bytes.Clone(private.Expose())))
+	if err != nil {
+		return nil, err
+	}
+	public, ok := k.(Public)
+	if !ok {
+		return nil, fmt.Errorf("crypt: keys of spec %s have no public half", spec)
+	}
+	return public.PublicKey()
 }

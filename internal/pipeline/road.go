@@ -117,7 +117,7 @@ type Road struct {
 	identities Identities
 	web        WebIdentities
 	evidence   Evidence // nil: none is taken
-	first      string // account of the deployment
+	first      string   // account of the deployment
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
 	declare    Declarer

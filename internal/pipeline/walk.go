@@ -29,9 +29,9 @@ type walk struct {
 	operation string
 	entry     *action.Entry
 
-	who  Identity      // room 2
-	web  webIdentity   // the same, of who has no signature
-	in   api.Input     // room 3
+	who Identity    // room 2
+	web webIdentity // the same, of who has no signature
+	in  api.Input   // room 3
 
 	attested *recipient.Attested // room 4½; nil: no evidence came
 
