@@ -83,6 +83,13 @@ interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the 
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
 	$(GO) test ./interop/go
 
+.PHONY: interop-nitro-c
+interop-nitro-c: ## Say why AWS's client for enclaves in C is not among the clients here
+	@echo "aws-nitro-enclaves-sdk-c, with its kmstool_enclave_cli, comes as a source repository only."; \
+	echo "It was looked for in Debian's packages (none of it, nor of the libraries it needs), on crates.io (aws-ne-sys 0.4.0 has"; \
+	echo "bindings and no C source; aws-lc-sys has AWS-LC alone), on PyPI and on npm."; \
+	echo "What it demands of an answer, and how it was held against that by hand, is in docs/spec/recipient-envelope.md."
+
 .PHONY: policy-agreement
 policy-agreement: have-go ## Compare the policy evaluator with the second one, in Python, on CASES (1000000) random cases
 	TRENT_POLICY_CASES=$(CASES) $(GO) test -count=1 -timeout 120m -run 'AgreesWithSecondEvaluator$$' -v ./internal/iam ./internal/authz

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"trent/internal/config"
+	"trent/internal/recipient/devroot"
 	"trent/internal/server"
 )
 
@@ -38,13 +39,16 @@ type Server struct {
 	o     options
 	users map[string]aws.Credentials
 	stop  func() // ends what is running now
+
+	module *devroot.Module // of WithEnclaves
 }
 
 type options struct {
-	region string
-	now    func() time.Time
-	users  []user
-	issuer bool
+	region   string
+	now      func() time.Time
+	users    []user
+	issuer   bool
+	enclaves bool
 }
 
 // An Option alters a Server before it starts.
@@ -89,6 +93,11 @@ func Start(t testing.TB, opts ...Option) *Server {
 	if s.users, err = addUsers(t.Context(), s.Dir, o.users, o.now()); err != nil {
 		t.Fatalf("trenttest: %v", err)
 	}
+	if o.enclaves {
+		if err := s.makeEnclaves(o.now()); err != nil {
+			t.Fatalf("trenttest: %v", err)
+		}
+	}
 	s.start("127.0.0.1:0")
 	t.Cleanup(func() { s.stop() })
 	return s
@@ -108,6 +117,9 @@ func (s *Server) start(address string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	where := settings(address)
 	where.OIDCAllowHTTPLoopback = s.o.issuer
+	if s.o.enclaves {
+		where.AttestationDevRoot = s.attestationRoot()
+	}
 	srv, err := server.Open(ctx, config.Store{Dir: s.Dir}, where, slog.New(slog.DiscardHandler), s.o.now)
 	if err != nil {
 		cancel()
@@ -140,6 +152,7 @@ func settings(address string) config.Serve {
 		Listen: address, Regions: []string{"*"}, CacheKeys: 1024,
 		HeaderTimeout: 5 * time.Second, RequestTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxConnections: 1024, ShutdownGrace: 10 * time.Second,
+		AttestationMaxAge: 5 * time.Minute, AttestationSkew: time.Minute,
 	}
 }
 

@@ -68,7 +68,7 @@ type Serve struct {
 
 	// AttestationRoots are further roots of attestation documents, each with a label that
 	// the audit record names: LABEL=FILE, where the file is a certificate in PEM or DER with
-	// a P-384 key. That of AWS Nitro is trusted, as "aws", unless AttestationWithoutAWS is
+	// a P-384 key. That of AWS Nitro is trusted, as "aws-g1", unless AttestationWithoutAWS is
 	// set.
 	AttestationRoots      []string `name:"attestation-root" placeholder:"LABEL=FILE" env:"TRENT_ATTESTATION_ROOT" help:"Further root of attestation documents; may be given again."`
 	AttestationWithoutAWS bool     `name:"attestation-without-aws" env:"TRENT_ATTESTATION_WITHOUT_AWS" help:"Do not trust the root of AWS Nitro."`

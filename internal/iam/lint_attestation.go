@@ -90,7 +90,7 @@ func (l *linter) attestationActions() {
 		switch never := !slices.ContainsFunc(attestable, a.is); {
 		case denies && (never || a.is(putKeyPolicy)):
 			l.find("attestation-action", a.written()+" is also of actions that take no attestation document, which the statement therefore always denies. Name those that take one, such as kms:Decrypt, and deny others without this condition.")
-		case never && !denies:
+		case never:
 			l.find("attestation-action", a.written()+" is of no action that takes an attestation document, so that the statement never concerns it. Leave it out, or put it in a statement without this condition.")
 		}
 	}
@@ -124,13 +124,13 @@ func (l *linter) attestationDeniesBoth() {
 }
 
 // nitroTPMAlone looks for the boot loader's measurement without those of its command line or
-// of Secure Boot (GHSA-xrv8-2pf5-f3q7). Denials add up: another may want the others.
+// of Secure Boot (GHSA-xrv8-2pf5-f3q7). A Deny elsewhere may want these.
 func (l *linter) nitroTPMAlone() {
 	s := l.statement
 	if !s.pins("nitrotpmpcr4") || s.pins("nitrotpmpcr7", "nitrotpmpcr12") {
 		return
 	}
-	if !l.allows() && slices.ContainsFunc(l.policy.Statements, func(o Statement) bool { return o.Effect == Deny && o.pins("nitrotpmpcr7", "nitrotpmpcr12") }) {
+	if slices.ContainsFunc(l.policy.Statements, func(o Statement) bool { return o.Effect == Deny && o.pins("nitrotpmpcr7", "nitrotpmpcr12") }) {
 		return
 	}
 	l.find("nitrotpm-pcr4-alone", "NitroTPMPCR4 measures what is booted and not the command line it is booted with, which may open the image to others. Pin NitroTPMPCR12, or NitroTPMPCR7, as well.")
@@ -147,7 +147,7 @@ func (s *Statement) pins(subs ...string) bool {
 // document, for the same principals.
 func (l *linter) attestationBypass() {
 	s := l.statement
-	if !l.allows() || s.attested() || !s.onlyAboutCaller() {
+	if !l.allows() || !s.onlyAboutCaller() {
 		return
 	}
 	for i := range l.policy.Statements {
@@ -194,11 +194,11 @@ func (l *linter) around(g *Statement) string {
 }
 
 // leavesOpen reports whether the action, allowed elsewhere, gets around the statement. A Deny
-// stands whatever else is allowed, and one for everyone also for those whom a grant names.
+// for everyone holds also for those whom a grant names.
 func (s *Statement) leavesOpen(action string, kind PolicyKind) bool {
 	switch {
 	case slices.Contains(attestable, action):
-		return s.Effect == Allow && s.lists(action)
+		return s.lists(action)
 	case action == createGrant:
 		return s.Effect == Allow || kind == IdentityPolicy || !everyone(&s.principal)
 	}

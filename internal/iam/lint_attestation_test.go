@@ -1,6 +1,8 @@
 package iam_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +78,7 @@ func TestLintAttestation(t *testing.T) {
 		// A Deny of two measurements that wants both to be wrong.
 		{"Deny", decrypt, `{"StringNotEqualsIgnoreCase":{"kms:RecipientAttestation:PCR0":"D","kms:RecipientAttestation:PCR3":"D"}}`, "attestation-denies-both"},
 		{"Deny", decrypt, `{"StringEqualsIgnoreCase":{"kms:RecipientAttestation:PCR0":"D","kms:RecipientAttestation:PCR3":"D"}}`, ""},
+		{"Allow", decrypt, `{"StringNotEquals":{"kms:RecipientAttestation:PCR0":"D","kms:RecipientAttestation:PCR3":"D"}}`, "attestation-optional attestation-optional"},
 
 		// NitroTPM.
 		{"Allow", decrypt, `{"StringEquals":{"kms:RecipientAttestation:NitroTPMPCR4":"D"}}`, "nitrotpm-pcr4-alone"},
@@ -103,6 +106,24 @@ func TestLintAttestationKnowsTheModel(t *testing.T) {
 	}
 	if n < 5 {
 		t.Errorf("%d operations take a document", n)
+	}
+}
+
+// The boot loader's measurement in one statement, that of its command line in another.
+func TestLintNitroTPMInTwo(t *testing.T) {
+	for other, want := range map[string]string{
+		`"Effect":"Deny","Principal":"*","Action":"kms:Decrypt","Resource":"*","Condition":{"StringNotEquals":{"kms:RecipientAttestation:NitroTPMPCR12":"D"}}`:                                      "",
+		`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:role/b"},"Action":"kms:Decrypt","Resource":"*","Condition":{"StringEquals":{"kms:RecipientAttestation:NitroTPMPCR12":"D"}}`: "nitrotpm-pcr4-alone",
+		`"Effect":"Deny","Principal":"*","Action":"kms:Decrypt","Resource":"*","Condition":{"StringEquals":{"kms:RecipientAttestation:NitroTPMPCR12":"D"}}`:                                         "nitrotpm-pcr4-alone",
+		`"Effect":"Deny","Principal":"*","Action":"kms:Decrypt","Resource":"*","Condition":{"StringNotEquals":{"kms:RecipientAttestation:PCR12":"D"}}`:                                              "nitrotpm-pcr4-alone",
+	} {
+		for _, first := range []string{
+			attested("Allow", `"kms:Decrypt"`, `{"StringEquals":{"kms:RecipientAttestation:NitroTPMPCR4":"D"}}`),
+			attested("Deny", `"kms:Decrypt"`, `{"StringNotEquals":{"kms:RecipientAttestation:NitroTPMPCR4":"D"}}`),
+		} {
+			one := strings.TrimSuffix(first, "]}")
+			checkLint(t, one+`,{`+strings.ReplaceAll(other, `"D"`, `"`+digest+`"`)+`}]}`, iam.KeyPolicy, want)
+		}
 	}
 }
 
@@ -155,12 +176,17 @@ func TestLintAttestationBypass(t *testing.T) {
 		{"a Deny stands", iam.KeyPolicy, []string{deny(all), s(role, `["kms:Decrypt","kms:CreateGrant"]`)}, ""},
 		{"a Deny of one principal", iam.KeyPolicy, []string{deny(role), s(role, `["kms:Decrypt","kms:CreateGrant"]`)}, "kms:CreateGrant"},
 		{"a Deny and re-encryption", iam.KeyPolicy, []string{deny(all), s(role, `["kms:Decrypt","kms:ReEncrypt*"]`)}, "kms:ReEncryptFrom"},
+		{"a Deny of all but some", iam.KeyPolicy, []string{strings.Replace(deny(other), "Principal", "NotPrincipal", 1), s(role, `"kms:ReEncrypt*"`)}, "kms:ReEncryptFrom"},
+		{"nothing that takes a document", iam.KeyPolicy, []string{strings.Replace(allow(role), `["kms:Decrypt","kms:GenerateDataKey"]`, `"kms:Encrypt"`, 1), s(role, `"kms:ReEncrypt*"`)}, ""},
 		{"a Deny and the account", iam.KeyPolicy, []string{deny(all), s(root, `"kms:*"`)}, ""},
 		{"an identity policy", iam.IdentityPolicy, []string{allow(""), s("", `"kms:*"`)}, "kms:Decrypt"},
 		{"an identity policy, another key", iam.IdentityPolicy, []string{
 			strings.Replace(allow(""), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/a"`, 1), strings.Replace(s("", `"kms:Decrypt"`), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/b"`, 1)}, ""},
 		{"an identity policy, all keys", iam.IdentityPolicy, []string{
 			strings.Replace(allow(""), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/a"`, 1), strings.Replace(s("", `"kms:Decrypt"`), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/*"`, 1)}, "kms:Decrypt"},
+		{"an identity policy, denied of another key", iam.IdentityPolicy, []string{
+			strings.Replace(allow(""), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/a"`, 1), strings.Replace(s("", `"kms:ReEncrypt*"`), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/a"`, 1),
+			strings.Replace(statement("d", "Deny", "", `"kms:ReEncrypt*"`, ""), `"*"`, `"arn:aws:kms:us-east-1:111122223333:key/b"`, 1)}, "kms:ReEncryptFrom"},
 	} {
 		p := mustParse(t, `{"Version":"2012-10-17","Statement":[`+strings.Join(c.statements, ",")+`]}`)
 		found := slices.DeleteFunc(iam.Lint(p, c.kind), func(f iam.Finding) bool { return f.Code != "attestation-bypass" })
@@ -169,6 +195,32 @@ func TestLintAttestationBypass(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, found)
 		case c.want != "" && (len(found) == 0 || found[0].SID != "s" || !strings.Contains(found[0].Text, " by "+c.want+".")):
 			t.Errorf("%s: %+v, want %s", c.name, found, c.want)
+		}
+	}
+}
+
+// The policies that docs/enclaves.md gives people to copy may be stored, and have no finding. Where
+// it gives a single statement, that is one of a key policy.
+func TestLintOfWhatIsCopied(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "enclaves.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```json\n")[1:]
+	if len(blocks) < 5 {
+		t.Fatalf("%d policies", len(blocks))
+	}
+	for _, block := range blocks {
+		document, _, _ := strings.Cut(block, "```")
+		if !strings.Contains(document, `"Statement"`) {
+			document = `{"Version":"2012-10-17","Statement":` + document + `}`
+		}
+		p := mustParse(t, document)
+		if err := iam.Check(p, iam.KeyPolicy); err != nil {
+			t.Errorf("%s: %v", document, err)
+		}
+		if found := iam.Lint(p, iam.KeyPolicy); len(found) > 0 {
+			t.Errorf("%s: %+v", document, found)
 		}
 	}
 }

@@ -32,7 +32,6 @@ var keysOfKeys = []string{
 // here, each with the reason.
 var neverSupplied = map[string]string{
 	"kms:ViaService":                  "no service of AWS calls on behalf of anybody",
-	"kms:RecipientAttestation:PCR0":   "attestation documents are not supported yet",
 	"kms:TrailingDaysWithoutKeyUsage": "the last use of a key is not recorded yet",
 }
 
@@ -87,7 +86,7 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 		return "CreateKey", `{"Tags":[{"TagKey":"t","TagValue":"v"}],"BypassPolicyLockoutSafetyCheck":false,"MultiRegion":true}`
 	},
 	"kms:Decrypt": func(w *conditionWorld) (string, string) {
-		return "Decrypt", `{"KeyId":"alias/cond","CiphertextBlob":"` + w.blob + `","EncryptionContext":{"k":"v"}}`
+		return "Decrypt", `{"KeyId":"alias/cond","CiphertextBlob":"` + w.blob + `","EncryptionContext":{"k":"v"},"Recipient":` + w.recipient() + `}`
 	},
 	"kms:DeleteAlias": func(w *conditionWorld) (string, string) {
 		w.call(admin, "CreateAlias", `{"AliasName":"alias/old","TargetKeyId":"`+w.id+`"}`)
@@ -99,14 +98,14 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:Encrypt": func(*conditionWorld) (string, string) {
 		return "Encrypt", `{"KeyId":"alias/cond","Plaintext":"YQ==","EncryptionContext":{"k":"v"}}`
 	},
-	"kms:GenerateDataKey": func(*conditionWorld) (string, string) {
-		return "GenerateDataKey", `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"k":"v"}}`
+	"kms:GenerateDataKey": func(w *conditionWorld) (string, string) {
+		return "GenerateDataKey", `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"k":"v"},"Recipient":` + w.recipient() + `}`
 	},
 	"kms:GenerateDataKeyWithoutPlaintext": func(*conditionWorld) (string, string) {
 		return "GenerateDataKeyWithoutPlaintext", `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"k":"v"}}`
 	},
-	"kms:GenerateDataKeyPair": func(*conditionWorld) (string, string) {
-		return "GenerateDataKeyPair", `{"KeyId":"alias/cond","KeyPairSpec":"ECC_NIST_P256","EncryptionContext":{"k":"v"}}`
+	"kms:GenerateDataKeyPair": func(w *conditionWorld) (string, string) {
+		return "GenerateDataKeyPair", `{"KeyId":"alias/cond","KeyPairSpec":"ECC_NIST_P256","EncryptionContext":{"k":"v"},"Recipient":` + w.recipient() + `}`
 	},
 	"kms:GenerateDataKeyPairWithoutPlaintext": func(*conditionWorld) (string, string) {
 		return "GenerateDataKeyPairWithoutPlaintext", `{"KeyId":"alias/cond","KeyPairSpec":"ECC_NIST_P256","EncryptionContext":{"k":"v"}}`
@@ -124,8 +123,8 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:VerifyMac": func(*conditionWorld) (string, string) {
 		return "VerifyMac", `{"KeyId":"alias/cond","Message":"YQ==","Mac":"YQ==","MacAlgorithm":"HMAC_SHA_256"}`
 	},
-	"kms:DeriveSharedSecret": func(*conditionWorld) (string, string) {
-		return "DeriveSharedSecret", `{"KeyId":"alias/cond","KeyAgreementAlgorithm":"ECDH","PublicKey":"YQ=="}`
+	"kms:DeriveSharedSecret": func(w *conditionWorld) (string, string) {
+		return "DeriveSharedSecret", `{"KeyId":"alias/cond","KeyAgreementAlgorithm":"ECDH","PublicKey":"YQ==","Recipient":` + w.recipient() + `}`
 	},
 	"kms:Encapsulate": func(*conditionWorld) (string, string) {
 		return "Encapsulate", `{"KeyId":"alias/cond","EncapsulationAlgorithm":"ML_KEM"}`
@@ -133,7 +132,9 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:Decapsulate": func(*conditionWorld) (string, string) {
 		return "Decapsulate", `{"KeyId":"alias/cond","EncapsulationAlgorithm":"ML_KEM","SharedSecretCiphertextBlob":"YQ=="}`
 	},
-	"kms:GenerateRandom":   func(*conditionWorld) (string, string) { return "GenerateRandom", `{"NumberOfBytes":1}` },
+	"kms:GenerateRandom": func(w *conditionWorld) (string, string) {
+		return "GenerateRandom", `{"NumberOfBytes":1,"Recipient":` + w.recipient() + `}`
+	},
 	"kms:GetKeyPolicy":     func(w *conditionWorld) (string, string) { return "GetKeyPolicy", `{"KeyId":"` + w.id + `"}` },
 	"kms:ListAliases":      func(*conditionWorld) (string, string) { return "ListAliases", `{}` },
 	"kms:ListGrants":       func(w *conditionWorld) (string, string) { return "ListGrants", `{"KeyId":"` + w.id + `"}` },

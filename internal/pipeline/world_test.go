@@ -37,6 +37,8 @@ type world struct {
 	road       *pipeline.Road
 	audit      *memorySink
 
+	enclave *enclave
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -85,7 +87,10 @@ func newWorld(t testing.TB) *world {
 	if w.ring, err = keyring.New(st, sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12}); err != nil {
 		t.Fatal(err)
 	}
-	w.road = pipeline.New(pipeline.Options{Keys: w.ring, Identities: w.identities, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	w.enclave = newEnclave(t, w.now)
+	w.road = pipeline.New(pipeline.Options{
+		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+	})
 	t.Cleanup(func() {
 		if err := st.Close(); err != nil {
 			t.Error(err)

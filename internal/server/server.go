@@ -86,6 +86,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, errors.Join(err, st.Close())
 	}
 	s.warnOfDev()
+	s.warnOfAttestation()
 	if err := s.applyDeclaration(ctx, declaration); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -135,10 +136,14 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
+	attestation, err := evidence(s.config)
+	if err != nil {
+		return err
+	}
 	regions := regionsFrom(s.config.Regions, set.Partition)
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
-		Keys: s.ring, Identities: s.users, WebIdentities: web, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
+		Keys: s.ring, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
 		Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{

@@ -32,6 +32,7 @@ func deployment(t testing.TB, alter func(*config.Serve)) (*Server, aws.Credentia
 		Listen: "127.0.0.1:0", Regions: []string{"*"}, CacheKeys: 1 << 17,
 		HeaderTimeout: 5 * time.Second, RequestTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxConnections: 1024, ShutdownGrace: 10 * time.Second,
+		AttestationMaxAge: 5 * time.Minute, AttestationSkew: time.Minute,
 	}
 	if alter != nil {
 		alter(&o)

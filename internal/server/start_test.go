@@ -18,6 +18,7 @@ func settingsFor(listen string) config.Serve {
 	return config.Serve{
 		Listen: listen, Regions: []string{"*"}, CacheKeys: 1024, HeaderTimeout: time.Second, RequestTimeout: time.Second,
 		IdleTimeout: time.Second, MaxConnections: 64, ShutdownGrace: time.Second,
+		AttestationMaxAge: 5 * time.Minute, AttestationSkew: time.Minute,
 	}
 }
 
