@@ -1,7 +1,7 @@
 // Command bench measures Trent against a bare net/http server in one run on one
 // machine, and prints what docs/performance.md holds: server CPU per request,
 // requests per second and latency, for several actions, numbers of connections
-// and with TLS; then what the store costs: synced creations, start-up, memory
+// and with TLS; what attestation documents cost; then what the store costs: synced creations, start-up, memory
 // and latency with many keys.
 //
 // Absolute times mean little on a shared machine. The ratios do, since both
@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each pair of servers is measured; medians are printed")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each run")
 	flag.IntVar(&o.keys, "keys", 100_000, "keys in the large store")
-	flag.StringVar(&o.only, "only", "", "one part alone: requests, store")
+	flag.StringVar(&o.only, "only", "", "one part alone: requests, attested, store")
 	flag.Parse()
 	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -52,6 +52,11 @@ func run(w io.Writer, o options) error {
 	fmt.Fprintf(w, "machine: %s, %d CPUs, %s, data on %s\n\n", cpuModel(), runtime.NumCPU(), runtime.Version(), fileSystem(dir))
 	if o.only == "" || o.only == "requests" {
 		if err := b.requests(); err != nil {
+			return err
+		}
+	}
+	if o.only == "" || o.only == "attested" {
+		if err := b.attested(); err != nil {
 			return err
 		}
 	}

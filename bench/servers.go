@@ -93,7 +93,7 @@ type trent struct {
 }
 
 // newTrent makes a new deployment and starts it.
-func (b *bench) newTrent(name string, secure bool) (*trent, error) {
+func (b *bench) newTrent(name string, secure bool, settings ...string) (*trent, error) {
 	t := &trent{data: filepath.Join(b.dir, name)}
 	if err := exec.Command(filepath.Join(b.dir, "trent"), "init", "--dir", t.data).Run(); err != nil {
 		return nil, fmt.Errorf("trent init: %w", err)
@@ -112,16 +112,17 @@ func (b *bench) newTrent(name string, secure bool) (*trent, error) {
 			t.secret = value
 		}
 	}
-	return t, b.serve(t, secure)
+	return t, b.serve(t, secure, settings...)
 }
 
 // serve starts the server of a deployment that is there.
-func (b *bench) serve(t *trent, secure bool) error {
+func (b *bench) serve(t *trent, secure bool, settings ...string) error {
 	addr, err := freeAddr()
 	if err != nil {
 		return err
 	}
 	args := []string{"serve", "--dir", t.data, "--listen", addr, "--log-level", "warn"}
+	args = append(args, settings...)
 	if secure {
 		cert, key := filepath.Join(b.dir, "cert.pem"), filepath.Join(b.dir, "key.pem")
 		if err := writeCertificate(cert, key); err != nil {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"trent/internal/recipient/devroot"
 )
 
 // cli is the whole command line. Help, environment variables and the
@@ -29,6 +31,7 @@ type cli struct {
 	Apply      applyCmd      `cmd:"" help:"Make accounts, principals, policies, keys and grants what a declaration says."`
 	Import     importCmd     `cmd:"" help:"Take over the keys of another server, in dev mode."`
 	Policy     policyCmd     `cmd:"" help:"Explain decisions, and find dangerous policies."`
+	Attest     attestCmd     `cmd:"" help:"Make attestation documents for trying, and explain any. Asks no server."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -63,6 +66,7 @@ func run(w *world, args []string) (code int) {
 		kong.Description("A key management service that speaks the AWS KMS protocol."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Configuration(loadConfig),
+		kong.Vars{"module_id": devroot.DefaultModuleID},
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 	)

@@ -132,7 +132,7 @@ type Held struct {
 	Alias  *key.Alias   // of OnAlias and OnNewAlias; nil where there is none yet
 	Grant  *grant.Grant // of OnGrant
 	Role   *identity.Role
-	Key    *crypt.Symmetric
+	Key    crypt.Key
 	Blob   crypt.Blob
 }
 

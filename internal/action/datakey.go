@@ -5,6 +5,7 @@ import (
 
 	"trent/internal/api"
 	"trent/internal/crypt"
+	"trent/internal/fault"
 	"trent/internal/key"
 	"trent/internal/secret"
 )
@@ -20,6 +21,7 @@ func dataKeys() []*Entry {
 			Rules: func(in *api.GenerateDataKeyInput) error {
 				return dataKeyRules(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
 			},
+			Fit:   func(h []Held, _ *api.GenerateDataKeyInput) error { return dataKeyFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeySpec", "NumberOfBytes", "EncryptionContext", "DryRun"},
 			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyInput) (*api.GenerateDataKeyOutput, error) {
 				plain, blob, err := c.dataKey(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
@@ -28,7 +30,7 @@ func dataKeys() []*Entry {
 				}
 				return &api.GenerateDataKeyOutput{
 					CiphertextBlob: blob, Plaintext: plain, KeyId: c.Held[0].Record.ARN,
-					KeyMaterialId: crypt.HexID(c.Held[0].Key.MaterialID()),
+					KeyMaterialId: c.Held[0].materialID(),
 				}, nil
 			},
 		}),
@@ -40,6 +42,7 @@ func dataKeys() []*Entry {
 			Rules: func(in *api.GenerateDataKeyWithoutPlaintextInput) error {
 				return dataKeyRules(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
 			},
+			Fit:   func(h []Held, _ *api.GenerateDataKeyWithoutPlaintextInput) error { return dataKeyFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeySpec", "NumberOfBytes", "EncryptionContext", "DryRun"},
 			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyWithoutPlaintextInput) (*api.GenerateDataKeyWithoutPlaintextOutput, error) {
 				plain, blob, err := c.dataKey(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
@@ -49,7 +52,7 @@ func dataKeys() []*Entry {
 				plain.Wipe()
 				return &api.GenerateDataKeyWithoutPlaintextOutput{
 					CiphertextBlob: blob, KeyId: c.Held[0].Record.ARN,
-					KeyMaterialId: crypt.HexID(c.Held[0].Key.MaterialID()),
+					KeyMaterialId: c.Held[0].materialID(),
 				}, nil
 			},
 		}),
@@ -81,6 +84,14 @@ func dataKeyRules(spec api.DataKeySpec, n int, context map[string]string) error 
 	return checkContext(context)
 }
 
+// dataKeyFits: data keys are sealed under symmetric keys alone.
+func dataKeyFits(r *key.Record) error {
+	if !r.IsSymmetric() {
+		return fault.New(api.InvalidKeyUsageException, "You cannot generate a data key with an asymmetric CMK")
+	}
+	return nil
+}
+
 // dataKey draws a data key and seals it, just as Encrypt would: Decrypt cannot
 // tell which of them made a blob.
 func (c *Call) dataKey(spec api.DataKeySpec, n int, context map[string]string) (secret.Bytes, []byte, error) {
@@ -91,7 +102,7 @@ func (c *Call) dataKey(spec api.DataKeySpec, n int, context map[string]string) (
 		n = 32
 	}
 	plain := crypt.Random(n)
-	blob, err := c.Held[0].Key.Seal(plain, context)
+	blob, err := c.Held[0].encrypt("", plain, context)
 	return plain, blob, err
 }
 

@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"trent/internal/api"
@@ -9,6 +10,7 @@ import (
 	"trent/internal/fault"
 	"trent/internal/iam"
 	"trent/internal/key"
+	"trent/internal/secret"
 )
 
 // encrypt is the family that encrypts what the caller sends.
@@ -27,22 +29,22 @@ func encrypt() []*Entry {
 			}},
 			Rules: func(in *api.EncryptInput) error { return checkContext(in.EncryptionContext) },
 			Fit: func(h []Held, in *api.EncryptInput) error {
-				return key.CheckAlgorithm(h[0].Record, in.EncryptionAlgorithm)
+				return encryptFits(h[0].Record, in.EncryptionAlgorithm, in.EncryptionContext, in.Plaintext.Len())
 			},
 			Audit: []string{"KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"},
 			Run: func(_ context.Context, c *Call, in *api.EncryptInput) (*api.EncryptOutput, error) {
-				blob, err := c.Held[0].Key.Seal(in.Plaintext, in.EncryptionContext)
+				blob, err := c.Held[0].encrypt(in.EncryptionAlgorithm, in.Plaintext, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
-				return &api.EncryptOutput{CiphertextBlob: blob, KeyId: c.Held[0].Record.ARN, EncryptionAlgorithm: api.EncryptionAlgorithmSymmetricDefault}, nil
+				return &api.EncryptOutput{CiphertextBlob: blob, KeyId: c.Held[0].Record.ARN, EncryptionAlgorithm: algorithmOr(in.EncryptionAlgorithm)}, nil
 			},
 		}),
 		entry(Action[api.DecryptInput, api.DecryptOutput]{
 			Name: "Decrypt",
 			Uses: []Use[api.DecryptInput]{{
 				Kind: OnKey, Permit: "kms:Decrypt", Abroad: true, Ref: func(in *api.DecryptInput) string { return in.KeyId },
-				Blob:    func(in *api.DecryptInput) []byte { return in.CiphertextBlob },
+				Blob:    func(in *api.DecryptInput) []byte { return naming(in.EncryptionAlgorithm, in.CiphertextBlob) },
 				Context: func(in *api.DecryptInput) map[string]string { return in.EncryptionContext },
 				Keys: cryptographic(
 					func(in *api.DecryptInput) string { return in.KeyId },
@@ -51,23 +53,23 @@ func encrypt() []*Entry {
 				Usage: api.KeyUsageEncryptDecrypt, State: key.Usable, Opens: OpensBlob,
 			}},
 			Rules: func(in *api.DecryptInput) error {
-				return decryptRules(in.DryRun, in.DryRunModifiers, "CiphertextBlob", "KeyId", in.Has, in.EncryptionContext)
+				return decryptRules(in.DryRun, in.DryRunModifiers, "KeyId", in.Has, in.EncryptionAlgorithm, in.EncryptionContext)
 			},
 			Fit: func(h []Held, in *api.DecryptInput) error {
-				return key.CheckAlgorithm(h[0].Record, in.EncryptionAlgorithm)
+				return decryptFits(h[0].Record, in.EncryptionAlgorithm, in.EncryptionContext)
 			},
 			Audit: []string{"KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun", "DryRunModifiers"},
 			Run: func(_ context.Context, c *Call, in *api.DecryptInput) (*api.DecryptOutput, error) {
-				if c.Held[0].Key == nil {
+				if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 					return nil, nil // a dry run that asks for the permission alone
 				}
-				plain, err := c.Held[0].Key.Open(c.Held[0].Blob, in.EncryptionContext)
+				plain, err := c.Held[0].decrypt(in.EncryptionAlgorithm, in.CiphertextBlob, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
 				return &api.DecryptOutput{
-					KeyId: c.Held[0].Record.ARN, Plaintext: plain, EncryptionAlgorithm: api.EncryptionAlgorithmSymmetricDefault,
-					KeyMaterialId: crypt.HexID(c.Held[0].Key.MaterialID()),
+					KeyId: c.Held[0].Record.ARN, Plaintext: plain, EncryptionAlgorithm: algorithmOr(in.EncryptionAlgorithm),
+					KeyMaterialId: c.Held[0].materialID(),
 				}, nil
 			},
 		}),
@@ -76,7 +78,7 @@ func encrypt() []*Entry {
 			Uses: []Use[api.ReEncryptInput]{
 				{
 					Kind: OnKey, Permit: "kms:ReEncryptFrom", Abroad: true, Ref: func(in *api.ReEncryptInput) string { return in.SourceKeyId },
-					Blob:    func(in *api.ReEncryptInput) []byte { return in.CiphertextBlob },
+					Blob:    func(in *api.ReEncryptInput) []byte { return naming(in.SourceEncryptionAlgorithm, in.CiphertextBlob) },
 					Context: func(in *api.ReEncryptInput) map[string]string { return in.SourceEncryptionContext },
 					Keys: reEncryptKeys(
 						func(in *api.ReEncryptInput) string { return in.SourceKeyId },
@@ -98,13 +100,13 @@ func encrypt() []*Entry {
 				if err := checkContext(in.DestinationEncryptionContext); err != nil {
 					return err
 				}
-				return decryptRules(in.DryRun, in.DryRunModifiers, "CiphertextBlob", "SourceKeyId", in.Has, in.SourceEncryptionContext)
+				return decryptRules(in.DryRun, in.DryRunModifiers, "SourceKeyId", in.Has, in.SourceEncryptionAlgorithm, in.SourceEncryptionContext)
 			},
 			Fit: func(h []Held, in *api.ReEncryptInput) error {
-				if err := key.CheckAlgorithm(h[0].Record, in.SourceEncryptionAlgorithm); err != nil {
+				if err := decryptFits(h[0].Record, in.SourceEncryptionAlgorithm, in.SourceEncryptionContext); err != nil {
 					return err
 				}
-				return key.CheckAlgorithm(h[1].Record, in.DestinationEncryptionAlgorithm)
+				return encryptFits(h[1].Record, in.DestinationEncryptionAlgorithm, in.DestinationEncryptionContext, 0)
 			},
 			Audit: []string{"SourceKeyId", "DestinationKeyId", "SourceEncryptionContext", "DestinationEncryptionContext",
 				"SourceEncryptionAlgorithm", "DestinationEncryptionAlgorithm", "DryRun", "DryRunModifiers"},
@@ -128,26 +130,101 @@ func reEncryptKeys(ref func(*api.ReEncryptInput) string, alg func(*api.ReEncrypt
 }
 
 func reEncrypt(_ context.Context, c *Call, in *api.ReEncryptInput) (*api.ReEncryptOutput, error) {
-	from, to := c.Held[0], c.Held[1]
-	if from.Key == nil {
+	if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 		return nil, nil // a dry run that asks for the permissions alone
 	}
-	plain, err := from.Key.Open(from.Blob, in.SourceEncryptionContext)
+	from, to := &c.Held[0], &c.Held[1]
+	plain, err := from.decrypt(in.SourceEncryptionAlgorithm, in.CiphertextBlob, in.SourceEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
 	defer plain.Wipe()
-	blob, err := to.Key.Seal(plain, in.DestinationEncryptionContext)
+	if err := key.CheckPlaintext(to.Record, in.DestinationEncryptionAlgorithm, plain.Len()); err != nil {
+		return nil, err
+	}
+	blob, err := to.encrypt(in.DestinationEncryptionAlgorithm, plain, in.DestinationEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
 	return &api.ReEncryptOutput{
 		CiphertextBlob: blob, SourceKeyId: from.Record.ARN, KeyId: to.Record.ARN,
-		SourceEncryptionAlgorithm:      api.EncryptionAlgorithmSymmetricDefault,
-		DestinationEncryptionAlgorithm: api.EncryptionAlgorithmSymmetricDefault,
-		SourceKeyMaterialId:            crypt.HexID(from.Key.MaterialID()),
-		DestinationKeyMaterialId:       crypt.HexID(to.Key.MaterialID()),
+		SourceEncryptionAlgorithm:      algorithmOr(in.SourceEncryptionAlgorithm),
+		DestinationEncryptionAlgorithm: algorithmOr(in.DestinationEncryptionAlgorithm),
+		SourceKeyMaterialId:            from.materialID(),
+		DestinationKeyMaterialId:       to.materialID(),
 	}, nil
+}
+
+// encrypt and decrypt do what the algorithm says, which is one of the key's.
+
+func (h *Held) encrypt(alg api.EncryptionAlgorithm, plain secret.Bytes, context map[string]string) ([]byte, error) {
+	switch k := h.Key.(type) {
+	case *crypt.Symmetric:
+		return k.Seal(plain, context)
+	case crypt.Cipher:
+		return k.Encrypt(alg, plain)
+	}
+	return nil, errCannot(h, "encrypt")
+}
+
+func (h *Held) decrypt(alg api.EncryptionAlgorithm, ciphertext []byte, context map[string]string) (secret.Bytes, error) {
+	switch k := h.Key.(type) {
+	case *crypt.Symmetric:
+		return k.Open(h.Blob, context)
+	case crypt.Cipher:
+		return k.Decrypt(alg, ciphertext)
+	}
+	return secret.Bytes{}, errCannot(h, "decrypt")
+}
+
+// errCannot says that a key was let through that does not do what its record says.
+func errCannot(h *Held, what string) error {
+	return fault.New(fault.Internal, "").Because(fmt.Errorf("%T, the key of a %s, cannot %s", h.Key, h.Record.Spec, what))
+}
+
+// materialID is how answers name the material that was used; only that of symmetric keys is
+// named.
+func (h *Held) materialID() string {
+	if k, ok := h.Key.(*crypt.Symmetric); ok {
+		return crypt.HexID(k.MaterialID())
+	}
+	return ""
+}
+
+// algorithmOr is the algorithm that was used.
+func algorithmOr(alg api.EncryptionAlgorithm) api.EncryptionAlgorithm {
+	if alg == "" {
+		return api.EncryptionAlgorithmSymmetricDefault
+	}
+	return alg
+}
+
+// naming is a ciphertext that names its key: those of symmetric keys alone do.
+func naming(alg api.EncryptionAlgorithm, ciphertext []byte) []byte {
+	if algorithmOr(alg) == api.EncryptionAlgorithmSymmetricDefault {
+		return ciphertext
+	}
+	return nil
+}
+
+func encryptFits(r *key.Record, alg api.EncryptionAlgorithm, context map[string]string, size int) error {
+	if err := key.CheckEncryption(r, alg); err != nil {
+		return err
+	}
+	if !r.IsSymmetric() && len(context) > 0 {
+		return invalid("EncryptionContext is not supported when encrypting with asymmetric CMKs.")
+	}
+	return key.CheckPlaintext(r, alg, size)
+}
+
+func decryptFits(r *key.Record, alg api.EncryptionAlgorithm, context map[string]string) error {
+	if err := key.CheckEncryption(r, alg); err != nil {
+		return err
+	}
+	if !r.IsSymmetric() && len(context) > 0 {
+		return invalid("EncryptionContext is not supported when decrypting with asymmetric CMKs.")
+	}
+	return nil
 }
 
 // ignoresCiphertext says whether a dry run asks for the permission alone.
@@ -157,7 +234,7 @@ func ignoresCiphertext(dryRun bool, modifiers []api.DryRunModifier) bool {
 
 // decryptRules: a ciphertext is required, except by a dry run that ignores it
 // and then must name the key.
-func decryptRules(dryRun bool, modifiers []api.DryRunModifier, blob, keyID string, has func(string) bool, context map[string]string) error {
+func decryptRules(dryRun bool, modifiers []api.DryRunModifier, keyID string, has func(string) bool, alg api.EncryptionAlgorithm, context map[string]string) error {
 	if err := checkContext(context); err != nil {
 		return err
 	}
@@ -166,7 +243,9 @@ func decryptRules(dryRun bool, modifiers []api.DryRunModifier, blob, keyID strin
 		if !has(keyID) {
 			return invalid(keyID + " is required when IGNORE_CIPHERTEXT is set.")
 		}
-	case !has(blob):
+	case naming(alg, []byte{0}) == nil && !has(keyID):
+		return invalid(keyID + " is required with " + string(alg) + ": such a ciphertext does not name its key.")
+	case !has("CiphertextBlob"):
 		return invalid("1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null")
 	}
 	return nil

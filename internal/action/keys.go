@@ -163,10 +163,8 @@ func createKeyRules(in *api.CreateKeyInput) error {
 	switch {
 	case spec == api.KeySpecSM2:
 		return fault.New(api.UnsupportedOperationException, "KeySpec SM2 is not supported in this Region")
-	case spec == api.KeySpecSymmetricDefault && in.KeyUsage != "" && in.KeyUsage != api.KeyUsageEncryptDecrypt:
+	case !key.Fits(spec, requestedUsage(in)):
 		return invalid("KeyUsage " + string(in.KeyUsage) + " is not compatible with KeySpec " + string(spec))
-	case spec != api.KeySpecSymmetricDefault:
-		return notYet("KeySpec " + string(spec))
 	case in.Origin != "" && in.Origin != api.OriginAWSKMS:
 		return notYet("Origin " + string(in.Origin))
 	case in.MultiRegion:
@@ -195,12 +193,20 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 	return api.KeySpecSymmetricDefault
 }
 
+// requestedUsage is the usage that was sent, or the one that symmetric keys have.
+func requestedUsage(in *api.CreateKeyInput) api.KeyUsage {
+	if in.KeyUsage == "" {
+		return api.KeyUsageEncryptDecrypt
+	}
+	return in.KeyUsage
+}
+
 func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
 	id := keyring.NewKeyID()
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
 		Created: key.MomentOf(c.Now), Description: in.Description,
-		Kind:    key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
+		Kind:    key.KindOf(requestedSpec(in), requestedUsage(in), api.OriginAWSKMS),
 		Enabled: true,
 	}
 	for _, t := range in.Tags {
@@ -211,7 +217,7 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
-	materialID, material, err := keyring.NewKeyMaterial(id)
+	materialID, material, err := keyring.NewKeyMaterial(id, rec.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -343,10 +349,12 @@ func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 		Enabled: state == api.KeyStateEnabled, Description: r.Description,
 		KeyUsage: r.Usage, KeyState: state, Origin: r.Origin, KeyManager: api.KeyManagerCustomer,
 		CustomerMasterKeySpec: api.CustomerMasterKeySpec(r.Spec), KeySpec: r.Spec,
-		EncryptionAlgorithms: r.EncryptionAlgorithms(), MultiRegion: r.MultiRegion,
+		EncryptionAlgorithms: r.Encryption, SigningAlgorithms: r.Signing, MacAlgorithms: r.Mac,
+		KeyAgreementAlgorithms: r.Agreement, EncapsulationAlgorithms: r.Encapsulation,
+		MultiRegion:  r.MultiRegion,
 		DeletionDate: r.DeletionDate.Time(),
 	}
-	if id, ok := r.Current(); ok && r.Spec == api.KeySpecSymmetricDefault {
+	if id, ok := r.Current(); ok && r.IsSymmetric() {
 		m.CurrentKeyMaterialId = crypt.HexID(id)
 	}
 	return m

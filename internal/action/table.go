@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), aliases(), tags(), policies(), grants()} {
+	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -15,7 +15,6 @@ func Table() map[string]*Entry {
 // UnsupportedOperationException, each with the reason. It shrinks to nothing.
 func NotYet() map[string]string {
 	const (
-		asymmetric  = "needs asymmetric and HMAC keys"
 		rotation    = "needs rotation of key material"
 		importing   = "needs imported key material"
 		multiRegion = "needs multi-Region keys"
@@ -23,10 +22,6 @@ func NotYet() map[string]string {
 		lastUsage   = "needs the record of last use"
 	)
 	return map[string]string{
-		"Sign": asymmetric, "Verify": asymmetric, "GetPublicKey": asymmetric, "GenerateMac": asymmetric, "VerifyMac": asymmetric,
-		"DeriveSharedSecret": asymmetric, "GenerateDataKeyPair": asymmetric, "GenerateDataKeyPairWithoutPlaintext": asymmetric,
-		"Encapsulate": asymmetric, "Decapsulate": asymmetric,
-
 		"EnableKeyRotation": rotation, "DisableKeyRotation": rotation, "GetKeyRotationStatus": rotation,
 		"RotateKeyOnDemand": rotation, "ListKeyRotations": rotation,
 

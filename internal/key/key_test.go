@@ -81,7 +81,7 @@ func TestUsageAndAlgorithm(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for alg, ok := range map[api.EncryptionAlgorithm]bool{"": true, api.EncryptionAlgorithmSymmetricDefault: true, "RSAES_OAEP_SHA_1": false} {
-		if err := key.CheckAlgorithm(r, alg); (err == nil) != ok {
+		if err := key.CheckEncryption(r, alg); (err == nil) != ok {
 			t.Errorf("%q: %v", alg, err)
 		}
 	}

@@ -41,25 +41,6 @@ func (r *Record) SetMaterials(ids ...MaterialID) {
 	r.Materials = append(r.first[:0:1], ids...)
 }
 
-// A Kind is what never changes about a key and is the same for many. Kinds are
-// shared; there is one value of each.
-type Kind struct {
-	Spec   api.KeySpec
-	Usage  api.KeyUsage
-	Origin api.Origin
-}
-
-// KindOf returns the one value of a kind, or nil where there is no such kind.
-func KindOf(spec api.KeySpec, usage api.KeyUsage, origin api.Origin) *Kind {
-	if k := (Kind{spec, usage, origin}); k == symmetric {
-		return &symmetric
-	}
-	return nil
-}
-
-// symmetric is the kind of symmetric encryption keys with material of our own.
-var symmetric = Kind{api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS}
-
 // ID is the key id: a lower-case UUID, or mrk- and 32 hexadecimal digits.
 func (r *Record) ID() string { return r.ARN[strings.LastIndexByte(r.ARN, '/')+1:] }
 

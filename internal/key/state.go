@@ -35,6 +35,7 @@ type StateRule int
 const (
 	AnyState     StateRule = iota // reads, policies, deleting an alias
 	Usable                        // cryptography
+	Readable                      // its public half
 	NotDeleting                   // tags, description, new aliases
 	Manageable                    // enable, disable
 	Schedulable                   // schedule a deletion
@@ -46,6 +47,11 @@ const (
 func (rule StateRule) Check(r *Record, now time.Time) error {
 	switch state := r.State(now); rule {
 	case Usable:
+		return usable(r, state)
+	case Readable:
+		if state == api.KeyStateDisabled {
+			return nil
+		}
 		return usable(r, state)
 	case NotDeleting, Schedulable:
 		return notDeleting(r, state, longPending)

@@ -138,7 +138,7 @@ func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 	return nil
 }
 
-func (c PutMaterial) forget(r *Ring, _ bool) { r.materials.drop(c.ID) }
+func (c PutMaterial) forget(r *Ring, _ bool) { r.forgetMaterial(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	content, err := record.Encode(recordVersion, encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})

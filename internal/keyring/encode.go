@@ -63,9 +63,19 @@ type encodedAlias struct {
 
 // The numbers of enums on disk. Append only.
 var (
-	specs = []api.KeySpec{"", api.KeySpecSymmetricDefault}
+	specs = []api.KeySpec{
+		"", api.KeySpecSymmetricDefault,
+		api.KeySpecHMAC224, api.KeySpecHMAC256, api.KeySpecHMAC384, api.KeySpecHMAC512,
+		api.KeySpecRSA2048, api.KeySpecRSA3072, api.KeySpecRSA4096,
+		api.KeySpecECCNISTP256, api.KeySpecECCNISTP384, api.KeySpecECCNISTP521, api.KeySpecECCSECGP256K1, api.KeySpecECCNISTEdwards25519,
+		api.KeySpecMLDSA44, api.KeySpecMLDSA65, api.KeySpecMLDSA87,
+		api.KeySpecMLKEM512, api.KeySpecMLKEM768, api.KeySpecMLKEM1024,
+	}
 
-	usages = []api.KeyUsage{"", api.KeyUsageEncryptDecrypt}
+	usages = []api.KeyUsage{
+		"", api.KeyUsageEncryptDecrypt,
+		api.KeyUsageSignVerify, api.KeyUsageGenerateVerifyMac, api.KeyUsageKeyAgreement, api.KeyUsageEncapsulateDecapsulate,
+	}
 
 	origins = []api.Origin{"", api.OriginAWSKMS}
 )

@@ -85,7 +85,7 @@ func makeKey(t testing.TB, r *Ring) *key.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	materialID, material, err := NewKeyMaterial(id)
+	materialID, material, err := NewKeyMaterial(id, api.KeySpecSymmetricDefault)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,12 +137,12 @@ func TestOpenWantsAPermitForThisRecord(t *testing.T) {
 	if _, err := r.Open(ctx, permit(t, rec), rec, id); err != nil {
 		t.Fatal(err)
 	}
-	for name, open := range map[string]func() (*crypt.Symmetric, error){
-		"zero permit":        func() (*crypt.Symmetric, error) { return r.Open(ctx, authz.Permit{}, rec, id) },
-		"zero permit, nil":   func() (*crypt.Symmetric, error) { return r.Open(ctx, authz.Permit{}, nil, id) },
-		"another key":        func() (*crypt.Symmetric, error) { return r.Open(ctx, permit(t, other), rec, id) },
-		"another revision":   func() (*crypt.Symmetric, error) { return r.Open(ctx, permit(t, stale), rec, id) },
-		"another's material": func() (*crypt.Symmetric, error) { return r.Open(ctx, permit(t, rec), rec, otherID) },
+	for name, open := range map[string]func() (crypt.Key, error){
+		"zero permit":        func() (crypt.Key, error) { return r.Open(ctx, authz.Permit{}, rec, id) },
+		"zero permit, nil":   func() (crypt.Key, error) { return r.Open(ctx, authz.Permit{}, nil, id) },
+		"another key":        func() (crypt.Key, error) { return r.Open(ctx, permit(t, other), rec, id) },
+		"another revision":   func() (crypt.Key, error) { return r.Open(ctx, permit(t, stale), rec, id) },
+		"another's material": func() (crypt.Key, error) { return r.Open(ctx, permit(t, rec), rec, otherID) },
 	} {
 		if k, err := open(); k != nil || !fault.Is(err, fault.Internal) {
 			t.Errorf("%s: %v", name, err)

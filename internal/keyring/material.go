@@ -55,7 +55,10 @@ func newMaterial(account, name string) compactMaterial {
 
 // open returns the key of a material of rec, unsealing it if nobody has. Two may
 // unseal it at once; both get a good key.
-func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (*crypt.Symmetric, error) {
+func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (crypt.Key, error) {
+	if !rec.IsSymmetric() {
+		return r.opened.load(id, func() (crypt.Key, error) { return r.openOther(ctx, id, rec) })
+	}
 	m, err := r.materials.load(id, func() (compactMaterial, error) { return newMaterial(rec.Account(), rec.ID()), nil })
 	if err != nil {
 		return nil, err
@@ -63,21 +66,48 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 	if m.opened {
 		return r.symmetric(id, &m)
 	}
-	_, sealed, err := r.readMaterial(ctx, id)
+	content, err := r.unsealMaterial(ctx, id, rec)
 	if err != nil {
-		return nil, unavailable(ctx, err)
-	}
-	path := materialPath(id)
-	content, err := r.unseal(rec.Account(), path, sealed)
-	if err != nil {
-		return nil, unavailable(ctx, err)
+		return nil, err
 	}
 	if copy(m.bytes[:], content) != len(content) || len(content) != len(m.bytes) {
-		return nil, unavailable(ctx, fmt.Errorf("%s: %w", path, record.ErrVersion))
+		return nil, unavailable(ctx, fmt.Errorf("%s: %w", materialPath(id), record.ErrVersion))
 	}
 	m.opened = true
 	r.materials.replace(id, m)
 	return r.symmetric(id, &m)
+}
+
+// openOther opens what is not symmetric. Such keys are few and costly to read, and kept as
+// they are used.
+func (r *Ring) openOther(ctx context.Context, id crypt.MaterialID, rec *key.Record) (crypt.Key, error) {
+	content, err := r.unsealMaterial(ctx, id, rec)
+	if err != nil {
+		return nil, err
+	}
+	k, err := crypt.New(rec.Spec, &r.cluster, id, secret.New(content))
+	if err != nil {
+		return nil, unavailable(ctx, fmt.Errorf("%s: %w", materialPath(id), err))
+	}
+	return k, nil
+}
+
+func (r *Ring) unsealMaterial(ctx context.Context, id crypt.MaterialID, rec *key.Record) ([]byte, error) {
+	_, sealed, err := r.readMaterial(ctx, id)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	content, err := r.unseal(rec.Account(), materialPath(id), sealed)
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	return content, nil
+}
+
+// forgetMaterial drops what is kept of a material.
+func (r *Ring) forgetMaterial(id crypt.MaterialID) {
+	r.materials.drop(id)
+	r.opened.drop(id)
 }
 
 func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, sealed []byte, err error) {

@@ -60,6 +60,7 @@ type Ring struct {
 	records   *cache[address, compactKey]
 	aliases   *cache[recordKey, *key.Alias]
 	materials *cache[crypt.MaterialID, compactMaterial]
+	opened    *cache[crypt.MaterialID, crypt.Key] // those that are not symmetric
 
 	grants      *cache[granteeKey, *grant.Set] // all of one grantee on one key; most have none
 	grantCounts *cache[address, int]
@@ -91,12 +92,19 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 		store: st, tenants: o.Tenants, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, tokens: tokens, policies: newPolicies(),
 		records:   newCache[address, compactKey](o.CacheKeys, address.shared),
 		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys, recordKey.own),
-		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, func(id crypt.MaterialID) crypt.MaterialID { return id }),
+		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, sameMaterial),
+		opened:    newCache[crypt.MaterialID, crypt.Key](o.CacheKeys/asymmetricShare, sameMaterial),
 
 		grants:      newCache[granteeKey, *grant.Set](o.CacheKeys, granteeKey.own),
 		grantCounts: newCache[address, int](o.CacheKeys/16, address.shared),
 	}, nil
 }
+
+// asymmetricShare is how many times fewer keys than symmetric ones are kept opened, if they are
+// not symmetric: an RSA key has ten kilobytes.
+const asymmetricShare = 16
+
+func sameMaterial(id crypt.MaterialID) crypt.MaterialID { return id }
 
 // Partition is the partition of all ARNs.
 func (r *Ring) Partition() string { return r.partition }
@@ -167,7 +175,7 @@ func IsAbsent(err error) bool { return errors.Is(err, errNoRecord) }
 
 // Open gives the key of one material of rec. It wants a permit for exactly this
 // record, so nothing is unsealed before it has been allowed.
-func (r *Ring) Open(ctx context.Context, permit authz.Permit, rec *key.Record, id crypt.MaterialID) (*crypt.Symmetric, error) {
+func (r *Ring) Open(ctx context.Context, permit authz.Permit, rec *key.Record, id crypt.MaterialID) (crypt.Key, error) {
 	if !permit.Allows(rec) || !rec.Has(id) {
 		return nil, fault.New(fault.Internal, "").Because(errors.New("keyring: open without a permit for this key and material"))
 	}
@@ -321,9 +329,12 @@ func (r *Ring) readAlias(ctx context.Context, at recordKey) (*key.Alias, error) 
 	return r.decodeAlias(at, content, rev)
 }
 
-// NewKeyMaterial draws material for a new key and names it.
-func NewKeyMaterial(keyID string) (crypt.MaterialID, secret.Bytes, error) {
-	m := crypt.NewMaterial()
+// NewKeyMaterial draws material for a new key of a spec and names it.
+func NewKeyMaterial(keyID string, spec api.KeySpec) (crypt.MaterialID, secret.Bytes, error) {
+	m, err := crypt.Generate(spec)
+	if err != nil {
+		return crypt.MaterialID{}, m, err
+	}
 	id, err := crypt.MaterialIDOf(keyID, m)
 	return id, m, err
 }

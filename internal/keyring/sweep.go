@@ -119,7 +119,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	}
 	r.forgetKey(at)
 	for _, id := range rec.Materials {
-		r.materials.drop(id)
+		r.forgetMaterial(id)
 	}
 	for _, name := range rec.Aliases {
 		r.aliases.drop(recordKey{at.account, at.region, name})

@@ -106,8 +106,19 @@ func TestRecipient(t *testing.T) {
 	if clear := w.must(admin, "Decrypt", `{"CiphertextBlob":"`+out["CiphertextBlob"].(string)+`"}`); clear["Plaintext"] != dataKey {
 		t.Error("the ciphertext is of another data key")
 	}
-	for _, out := range []map[string]any{out, decrypted, random} {
-		for _, gone := range []string{"Plaintext", "KeyMaterialId"} {
+	pair := w.must(admin, "GenerateDataKeyPair", `{"KeyId":"`+id+`","KeyPairSpec":"RSA_4096","Recipient":`+w.recipient()+`}`)
+	if clear := w.must(admin, "Decrypt", `{"CiphertextBlob":"`+pair["PrivateKeyCiphertextBlob"].(string)+`"}`); clear["Plaintext"] != w.inside(pair) || pair["PublicKey"] == nil {
+		t.Error("GenerateDataKeyPair does not give the private key to the enclave")
+	}
+	agreeing, _, _ := w.makeKey("ECC_NIST_P256", "KEY_AGREEMENT")
+	peer := w.must(admin, "GetPublicKey", `{"KeyId":"`+agreeing+`"}`)["PublicKey"].(string)
+	derive := `{"KeyId":"` + agreeing + `","KeyAgreementAlgorithm":"ECDH","PublicKey":"` + peer + `"`
+	shared := w.must(admin, "DeriveSharedSecret", derive+`,"Recipient":`+w.recipient()+`}`)
+	if clear := w.must(admin, "DeriveSharedSecret", derive+`}`); clear["SharedSecret"] != w.inside(shared) {
+		t.Error("DeriveSharedSecret does not give the secret to the enclave")
+	}
+	for _, out := range []map[string]any{out, decrypted, random, pair, shared} {
+		for _, gone := range []string{"Plaintext", "KeyMaterialId", "PrivateKeyPlaintext", "SharedSecret"} {
 			if _, there := out[gone]; there {
 				t.Errorf("an answer to an enclave has %s", gone)
 			}

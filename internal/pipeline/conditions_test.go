@@ -104,6 +104,34 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:GenerateDataKeyWithoutPlaintext": func(*conditionWorld) (string, string) {
 		return "GenerateDataKeyWithoutPlaintext", `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"k":"v"}}`
 	},
+	"kms:GenerateDataKeyPair": func(w *conditionWorld) (string, string) {
+		return "GenerateDataKeyPair", `{"KeyId":"alias/cond","KeyPairSpec":"ECC_NIST_P256","EncryptionContext":{"k":"v"},"Recipient":` + w.recipient() + `}`
+	},
+	"kms:GenerateDataKeyPairWithoutPlaintext": func(*conditionWorld) (string, string) {
+		return "GenerateDataKeyPairWithoutPlaintext", `{"KeyId":"alias/cond","KeyPairSpec":"ECC_NIST_P256","EncryptionContext":{"k":"v"}}`
+	},
+	"kms:Sign": func(*conditionWorld) (string, string) {
+		return "Sign", `{"KeyId":"alias/cond","Message":"YQ==","MessageType":"RAW","SigningAlgorithm":"ECDSA_SHA_256"}`
+	},
+	"kms:Verify": func(*conditionWorld) (string, string) {
+		return "Verify", `{"KeyId":"alias/cond","Message":"YQ==","Signature":"YQ==","SigningAlgorithm":"ECDSA_SHA_256"}`
+	},
+	"kms:GetPublicKey": func(*conditionWorld) (string, string) { return "GetPublicKey", `{"KeyId":"alias/cond"}` },
+	"kms:GenerateMac": func(*conditionWorld) (string, string) {
+		return "GenerateMac", `{"KeyId":"alias/cond","Message":"YQ==","MacAlgorithm":"HMAC_SHA_256"}`
+	},
+	"kms:VerifyMac": func(*conditionWorld) (string, string) {
+		return "VerifyMac", `{"KeyId":"alias/cond","Message":"YQ==","Mac":"YQ==","MacAlgorithm":"HMAC_SHA_256"}`
+	},
+	"kms:DeriveSharedSecret": func(w *conditionWorld) (string, string) {
+		return "DeriveSharedSecret", `{"KeyId":"alias/cond","KeyAgreementAlgorithm":"ECDH","PublicKey":"YQ==","Recipient":` + w.recipient() + `}`
+	},
+	"kms:Encapsulate": func(*conditionWorld) (string, string) {
+		return "Encapsulate", `{"KeyId":"alias/cond","EncapsulationAlgorithm":"ML_KEM"}`
+	},
+	"kms:Decapsulate": func(*conditionWorld) (string, string) {
+		return "Decapsulate", `{"KeyId":"alias/cond","EncapsulationAlgorithm":"ML_KEM","SharedSecretCiphertextBlob":"YQ=="}`
+	},
 	"kms:GenerateRandom": func(w *conditionWorld) (string, string) {
 		return "GenerateRandom", `{"NumberOfBytes":1,"Recipient":` + w.recipient() + `}`
 	},

@@ -26,7 +26,7 @@ type finder interface {
 }
 
 type opener interface {
-	Open(ctx context.Context, permit authz.Permit, rec *key.Record, id crypt.MaterialID) (*crypt.Symmetric, error)
+	Open(ctx context.Context, permit authz.Permit, rec *key.Record, id crypt.MaterialID) (crypt.Key, error)
 }
 
 // use is how far the walk has come with one of the entry's uses.
@@ -262,17 +262,11 @@ func (w *walk) namesItsKey(ctx context.Context, h *action.Held, u *use) error {
 func (w *walk) openKeys(ctx context.Context) error {
 	for i := range w.held {
 		h, u := &w.held[i], &w.uses[i]
-		var id crypt.MaterialID
-		switch {
-		case h.Record == nil || u.entry.Opens == action.OpensNothing:
+		if h.Record == nil || !u.opens(h.Record) {
 			continue
-		case u.entry.Opens == action.OpensBlob:
-			if !u.hasBlob {
-				continue
-			}
-			id = h.Blob.Material
-		default:
-			var ok bool
+		}
+		id, ok := h.Blob.Material, u.hasBlob
+		if !ok {
 			if id, ok = h.Record.Current(); !ok {
 				return fault.New(fault.Internal, "")
 			}
@@ -284,6 +278,18 @@ func (w *walk) openKeys(ctx context.Context) error {
 		h.Key = k
 	}
 	return nil
+}
+
+// opens reports whether the material is wanted: that of a ciphertext only if there is one. Those
+// of keys that are not symmetric do not name their material, which is the only one then.
+func (u *use) opens(rec *key.Record) bool {
+	switch u.entry.Opens {
+	case action.OpensCurrent:
+		return true
+	case action.OpensBlob:
+		return u.hasBlob || !rec.IsSymmetric()
+	}
+	return false
 }
 
 // resources are the names that were decided upon, and of keys that were made,
