@@ -73,14 +73,16 @@ fuzz: have-go ## Fuzz every target for FUZZTIME (5m)
 	@scripts/fuzz $(if $(filter-out file,$(origin FUZZTIME)),$(FUZZTIME),5m)
 
 .PHONY: interop
-interop: build $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the stories with boto3, the AWS CLI and the SDKs for JavaScript and Go
+interop: build have-openssl $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the stories with boto3, the AWS CLI and the SDKs for JavaScript and Go
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/story.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/iam_cli.py
 	TRENT_OIDC_ALLOW_HTTP_LOOPBACK=true scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/sts_cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/terraform.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/authorization.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/recipient.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
+	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/recipient.test.js
 	$(GO) test ./interop/go
 
 .PHONY: interop-nitro-c

@@ -98,6 +98,31 @@ func TestEnclaveInGo(t *testing.T) {
 	}
 }
 
+// The actions whose secret is not called Plaintext.
+func TestEnclaveKeyPairs(t *testing.T) {
+	s := trenttest.Start(t, trenttest.WithEnclaves())
+	c, e := s.Client(t), newEnclave(t, 2048)
+	to := e.recipient(t, s, map[int][]byte{0: measured(1)})
+	key := must(c.CreateKey(t.Context(), &kms.CreateKeyInput{}))(t).KeyMetadata.KeyId
+	for _, spec := range []types.DataKeyPairSpec{types.DataKeyPairSpecRsa4096, types.DataKeyPairSpecEccNistP256} {
+		k := must(c.GenerateDataKeyPair(t.Context(), &kms.GenerateDataKeyPairInput{KeyId: key, KeyPairSpec: spec, Recipient: to}))(t)
+		d := must(c.Decrypt(t.Context(), &kms.DecryptInput{CiphertextBlob: k.PrivateKeyCiphertextBlob}))(t)
+		if got := e.open(t, k.CiphertextForRecipient); k.PrivateKeyPlaintext != nil || k.KeyMaterialId != nil || !bytes.Equal(got, d.Plaintext) {
+			t.Errorf("%s: %d bytes in the open, the enclave has %d", spec, len(k.PrivateKeyPlaintext), len(got))
+		}
+	}
+
+	agree := must(c.CreateKey(t.Context(), &kms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeKeyAgreement}))(t).KeyMetadata.KeyId
+	peer := must(c.GenerateDataKeyPairWithoutPlaintext(t.Context(), &kms.GenerateDataKeyPairWithoutPlaintextInput{KeyId: key, KeyPairSpec: types.DataKeyPairSpecEccNistP256}))(t)
+	in := kms.DeriveSharedSecretInput{KeyId: agree, KeyAgreementAlgorithm: types.KeyAgreementAlgorithmSpecEcdh, PublicKey: peer.PublicKey}
+	open := must(c.DeriveSharedSecret(t.Context(), &in))(t)
+	in.Recipient = to
+	closed := must(c.DeriveSharedSecret(t.Context(), &in))(t)
+	if got := e.open(t, closed.CiphertextForRecipient); closed.SharedSecret != nil || !bytes.Equal(got, open.SharedSecret) {
+		t.Errorf("a shared secret of %d bytes in the open, the enclave has %d", len(closed.SharedSecret), len(got))
+	}
+}
+
 // A policy that wants an image, and one that wants no other.
 func TestEnclaveConditions(t *testing.T) {
 	s := trenttest.Start(t, trenttest.WithEnclaves())
