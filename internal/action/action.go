@@ -145,6 +145,7 @@ type Call struct {
 	Lists      Lists
 	Decisions  Decisions
 	Identities identity.View // as they were when the walk began
+	NewKeys    NewKeys
 	// WebIdentity is who was vouched for; of an entry that Federates.
 	WebIdentity WebIdentity
 
@@ -206,6 +207,12 @@ type Lists interface {
 	SealGrantToken(g *grant.Grant) string
 	SealMarker(list, after string) string
 	OpenMarker(list, marker string) (string, error)
+}
+
+// NewKeys makes private keys and others, in the form that crypt.New takes. It is
+// keypool.Pool.
+type NewKeys interface {
+	Generate(ctx context.Context, spec api.KeySpec) (secret.Bytes, error)
 }
 
 // Wish notes changes to be committed if the call succeeds.

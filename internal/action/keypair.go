@@ -22,8 +22,8 @@ func keyPairs() []*Entry {
 			Rules: func(in *api.GenerateDataKeyPairInput) error { return pairRules(in.KeyPairSpec, in.EncryptionContext) },
 			Fit:   func(h []Held, _ *api.GenerateDataKeyPairInput) error { return dataKeyFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeyPairSpec", "EncryptionContext", "DryRun"},
-			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyPairInput) (*api.GenerateDataKeyPairOutput, error) {
-				p, err := c.keyPair(in.KeyPairSpec, in.EncryptionContext)
+			Run: func(ctx context.Context, c *Call, in *api.GenerateDataKeyPairInput) (*api.GenerateDataKeyPairOutput, error) {
+				p, err := c.keyPair(ctx, in.KeyPairSpec, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
@@ -44,8 +44,8 @@ func keyPairs() []*Entry {
 			},
 			Fit:   func(h []Held, _ *api.GenerateDataKeyPairWithoutPlaintextInput) error { return dataKeyFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeyPairSpec", "EncryptionContext", "DryRun"},
-			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyPairWithoutPlaintextInput) (*api.GenerateDataKeyPairWithoutPlaintextOutput, error) {
-				p, err := c.keyPair(in.KeyPairSpec, in.EncryptionContext)
+			Run: func(ctx context.Context, c *Call, in *api.GenerateDataKeyPairWithoutPlaintextInput) (*api.GenerateDataKeyPairWithoutPlaintextOutput, error) {
+				p, err := c.keyPair(ctx, in.KeyPairSpec, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
@@ -81,13 +81,13 @@ type keyPair struct {
 	public  []byte
 }
 
-func (c *Call) keyPair(spec api.DataKeyPairSpec, context map[string]string) (p keyPair, err error) {
-	if p.private, err = crypt.Generate(api.KeySpec(spec)); err != nil {
+func (c *Call) keyPair(ctx context.Context, spec api.DataKeyPairSpec, pairs map[string]string) (p keyPair, err error) {
+	if p.private, err = c.NewKeys.Generate(ctx, api.KeySpec(spec)); err != nil {
 		return p, err
 	}
 	if p.public, err = crypt.PublicKeyOf(api.KeySpec(spec), p.private); err != nil {
 		return p, err
 	}
-	p.sealed, err = c.Held[0].encrypt("", p.private, context)
+	p.sealed, err = c.Held[0].encrypt("", p.private, pairs)
 	return p, err
 }

@@ -13,6 +13,7 @@ import (
 	"trent/internal/iam"
 	"trent/internal/key"
 	"trent/internal/keyring"
+	"trent/internal/secret"
 )
 
 // keys is the family of a key's own life.
@@ -217,13 +218,23 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
-	materialID, material, err := keyring.NewKeyMaterial(id, rec.Spec)
+	materialID, material, err := c.newMaterial(ctx, id, rec.Spec)
 	if err != nil {
 		return nil, err
 	}
 	rec.SetMaterials(materialID)
 	c.Wish(keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material})
 	return &api.CreateKeyOutput{KeyMetadata: metadata(rec, c.Now)}, nil
+}
+
+// newMaterial makes material for a key and names it.
+func (c *Call) newMaterial(ctx context.Context, keyID string, spec api.KeySpec) (crypt.MaterialID, secret.Bytes, error) {
+	m, err := c.NewKeys.Generate(ctx, spec)
+	if err != nil {
+		return crypt.MaterialID{}, m, err
+	}
+	id, err := crypt.MaterialIDOf(keyID, m)
+	return id, m, err
 }
 
 // checkedPolicy compiles a policy for rec, or the default one where none is

@@ -31,6 +31,7 @@ arn, fault                                                  < iam
 api, arn, fault, iam                                        < key
 api                                                         < grant
 api, secret, fault                                          < crypt
+api, crypt, secret                                          < keypool
 api, api/query, fault                                       < wire
 api, api/jsonout, fault, secret                             < recipient
 recipient, api, fault                                       < recipient/nitro

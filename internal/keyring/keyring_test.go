@@ -85,7 +85,8 @@ func makeKey(t testing.TB, r *Ring) *key.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
-	materialID, material, err := NewKeyMaterial(id, api.KeySpecSymmetricDefault)
+	material := crypt.NewMaterial()
+	materialID, err := crypt.MaterialIDOf(id, material)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,6 @@ import (
 	"trent/internal/iam"
 	"trent/internal/key"
 	"trent/internal/seal"
-	"trent/internal/secret"
 	"trent/internal/store"
 )
 
@@ -327,16 +326,6 @@ func (r *Ring) readAlias(ctx context.Context, at recordKey) (*key.Alias, error) 
 		return nil, err
 	}
 	return r.decodeAlias(at, content, rev)
-}
-
-// NewKeyMaterial draws material for a new key of a spec and names it.
-func NewKeyMaterial(keyID string, spec api.KeySpec) (crypt.MaterialID, secret.Bytes, error) {
-	m, err := crypt.Generate(spec)
-	if err != nil {
-		return crypt.MaterialID{}, m, err
-	}
-	id, err := crypt.MaterialIDOf(keyID, m)
-	return id, m, err
 }
 
 // NewKeyID draws the id of a single-Region key: a random UUID (RFC 9562,

@@ -21,6 +21,7 @@ import (
 	"trent/internal/api/stsapi"
 	"trent/internal/audit"
 	"trent/internal/authz"
+	"trent/internal/crypt"
 	"trent/internal/iam"
 	"trent/internal/identity"
 	"trent/internal/keyring"
@@ -117,7 +118,8 @@ type Road struct {
 	identities Identities
 	web        WebIdentities
 	evidence   Evidence // nil: none is taken
-	first      string   // account of the deployment
+	newKeys    action.NewKeys
+	first      string // account of the deployment
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
 	declare    Declarer
@@ -151,6 +153,8 @@ type Options struct {
 	WebIdentities WebIdentities
 	// Evidence verifies attestation documents; nil: no Recipient is taken.
 	Evidence Evidence
+	// NewKeys makes keys; nil: each when it is asked for.
+	NewKeys action.NewKeys
 	// FirstAccount is the one whose principals may be allowed to operate the
 	// deployment; empty: nobody may.
 	FirstAccount string
@@ -173,11 +177,14 @@ func New(o Options) *Road {
 	r := &Road{
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
-		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 		declare: o.Declare, beforeDev: o.BeforeDev,
 	}
 	if r.web == nil {
 		r.web = oidc.New(oidc.Options{})
+	}
+	if r.newKeys == nil {
+		r.newKeys = madeAtOnce{}
 	}
 	for _, s := range []*service{
 		{iamapi.IAM(), wire.Query{Service: iamapi.IAM()}, iamaction.Table(), iamaction.NotYet(), true},
@@ -187,6 +194,14 @@ func New(o Options) *Road {
 		r.forms[s.Version] = s
 	}
 	return r
+}
+
+// madeAtOnce makes each key when it is asked for.
+type madeAtOnce struct{}
+
+// Generate implements action.NewKeys.
+func (madeAtOnce) Generate(_ context.Context, spec api.KeySpec) (secret.Bytes, error) {
+	return crypt.Generate(spec)
 }
 
 // The largest body of a request, in bytes, by what its operation may carry.

@@ -236,7 +236,7 @@ func (w *walk) checkTokens() error {
 func (w *walk) newCall() action.Call {
 	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		WebIdentity: w.web.WebIdentity, Decisions: w,
+		NewKeys: w.newKeys, WebIdentity: w.web.WebIdentity, Decisions: w,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"trent/internal/declare"
 	"trent/internal/httpd"
 	"trent/internal/identity"
+	"trent/internal/keypool"
 	"trent/internal/keyring"
 	"trent/internal/pipeline"
 	"trent/internal/root"
@@ -44,6 +45,7 @@ type Server struct {
 	declare *declare.Engine
 
 	ring  *keyring.Ring
+	pool  *keypool.Pool
 	users *identity.Directory
 	audit *audit.File
 	door  *httpd.Server
@@ -125,6 +127,7 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
+	s.pool = keypool.New(sealer)
 	path := s.config.AuditFile
 	if path == "" {
 		path = f.audit
@@ -143,7 +146,7 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	regions := regionsFrom(s.config.Regions, set.Partition)
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
-		Keys: s.ring, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
+		Keys: s.ring, NewKeys: s.pool, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
 		Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
@@ -287,6 +290,7 @@ func (s *Server) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.sweeping.Wait()
+		s.pool.Close()
 		err = errors.Join(s.users.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
 	})
 	return err
