@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -10,7 +11,7 @@ import (
 )
 
 type keyCmd struct {
-	Create   keyCreateCmd   `cmd:"" help:"Create a symmetric key."`
+	Create   keyCreateCmd   `cmd:"" help:"Create a key; a symmetric one if nothing is said."`
 	List     keyListCmd     `cmd:"" help:"List keys."`
 	Describe keyDescribeCmd `cmd:"" help:"Describe a key."`
 	Enable   keyEnableCmd   `cmd:"" help:"Enable a key."`
@@ -20,6 +21,8 @@ type keyCmd struct {
 
 type keyCreateCmd struct {
 	connection
+	Spec        string            `placeholder:"SPEC" help:"Key spec, such as RSA_2048, ECC_NIST_P256, HMAC_256, ML_DSA_65, ML_KEM_768; default SYMMETRIC_DEFAULT."`
+	Usage       string            `placeholder:"USAGE" help:"Key usage, where the spec leaves a choice: SIGN_VERIFY, ENCRYPT_DECRYPT, KEY_AGREEMENT."`
 	Description string            `help:"Description."`
 	Alias       string            `placeholder:"NAME" help:"Give it this alias, with or without \"alias/\"."`
 	Tags        map[string]string `name:"tag" placeholder:"KEY=VALUE" help:"Tag it; repeatable."`
@@ -32,7 +35,13 @@ func (c *keyCreateCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	in := &kms.CreateKeyInput{Description: optional(c.Description), Policy: optional(string(c.Policy))}
+	in := &kms.CreateKeyInput{
+		Description: optional(c.Description), Policy: optional(string(c.Policy)),
+		KeySpec: types.KeySpec(c.Spec), KeyUsage: types.KeyUsageType(c.Usage),
+	}
+	if c.Usage == "" {
+		in.KeyUsage = onlyUsage(in.KeySpec)
+	}
 	for k, v := range c.Tags {
 		in.Tags = append(in.Tags, types.Tag{TagKey: aws.String(k), TagValue: aws.String(v)})
 	}
@@ -49,15 +58,27 @@ func (c *keyCreateCmd) Run(w *world) error {
 	return c.show(w, out.KeyMetadata)
 }
 
+// onlyUsage is the usage of a spec that has no other, or nothing. The API wants it said; on
+// the command line it is plain.
+func onlyUsage(spec types.KeySpec) types.KeyUsageType {
+	switch s := string(spec); {
+	case strings.HasPrefix(s, "HMAC_"):
+		return types.KeyUsageTypeGenerateVerifyMac
+	case strings.HasPrefix(s, "ML_KEM_"):
+		return types.KeyUsageType("ENCAPSULATE_DECAPSULATE")
+	case strings.HasPrefix(s, "ML_DSA_"), s == "ECC_SECG_P256K1", s == "ECC_NIST_EDWARDS25519":
+		return types.KeyUsageTypeSignVerify
+	}
+	return ""
+}
+
 // show prints a key's metadata.
 func (c *connection) show(w *world, m *types.KeyMetadata) error {
 	if c.Output == "json" {
 		return printJSON(w.stdout, m)
 	}
-	var algorithms []string
-	for _, a := range m.EncryptionAlgorithms {
-		algorithms = append(algorithms, string(a))
-	}
+	algorithms := slices.Concat(names(m.EncryptionAlgorithms), names(m.SigningAlgorithms), names(m.MacAlgorithms),
+		names(m.KeyAgreementAlgorithms), names(m.EncapsulationAlgorithms))
 	return printFacts(w.stdout, []fact{
 		{"Key id", aws.ToString(m.KeyId)},
 		{"ARN", aws.ToString(m.Arn)},
@@ -204,4 +225,12 @@ func optional(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+func names[E ~string](list []E) []string {
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = string(e)
+	}
+	return out
 }

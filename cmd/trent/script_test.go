@@ -85,7 +85,7 @@ func (s *scene) host(ts *testscript.TestScript) string {
 // environment is the script's, and nothing of the machine's.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TRENT_DIR", "TRENT_LISTEN", "TRENT_CONFIG", "TRENT_REGIONS", "TRENT_LOG_FORMAT", "TRENT_LOG_LEVEL", "TRENT_REQUEST_TIMEOUT", "AWS_REGION"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TRENT_DIR", "TRENT_LISTEN", "TRENT_CONFIG", "TRENT_REGIONS", "TRENT_LOG_FORMAT", "TRENT_LOG_LEVEL", "TRENT_REQUEST_TIMEOUT", "AWS_REGION", "GODEBUG"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -71,6 +71,9 @@ func pairRules(spec api.DataKeyPairSpec, context map[string]string) error {
 	if spec == api.DataKeyPairSpecSM2 {
 		return fault.New(api.UnsupportedOperationException, "KeyPairSpec SM2 is not supported in this Region")
 	}
+	if err := crypt.CheckSpec(api.KeySpec(spec)); err != nil {
+		return err
+	}
 	return checkContext(context)
 }
 

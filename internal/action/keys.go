@@ -166,6 +166,8 @@ func createKeyRules(in *api.CreateKeyInput) error {
 		return fault.New(api.UnsupportedOperationException, "KeySpec SM2 is not supported in this Region")
 	case !key.Fits(spec, requestedUsage(in)):
 		return invalid("KeyUsage " + string(in.KeyUsage) + " is not compatible with KeySpec " + string(spec))
+	case crypt.CheckSpec(spec) != nil:
+		return crypt.CheckSpec(spec)
 	case in.Origin != "" && in.Origin != api.OriginAWSKMS:
 		return notYet("Origin " + string(in.Origin))
 	case in.MultiRegion:

@@ -132,6 +132,11 @@ type Serve struct {
 	// answer has the header x-trent-mode: dev, and the store remembers.
 	Dev bool `name:"dev" env:"TRENT_DEV" help:"Dev mode: take fixed keys, on a loopback address alone."`
 
+	// FIPS makes the server keep to the FIPS 140-3 module of Go, and refuse what that
+	// does not have: keys of the specs ECC_SECG_P256K1, ML_DSA_* and ML_KEM_512, and
+	// RSAES_OAEP_SHA_1. It wants a binary that make build-fips has built.
+	FIPS bool `name:"fips" env:"TRENT_FIPS" help:"Keep to the FIPS 140-3 module."`
+
 	// LogFormat and LogLevel shape the server's own log on standard error, which
 	// tells of the server and never of what is in requests.
 	LogFormat string `name:"log-format" default:"text" enum:"text,json" env:"TRENT_LOG_FORMAT" help:"Form of the log: text or json."`

@@ -75,6 +75,9 @@ type Encapsulator interface {
 
 // Generate draws material for a key of a spec, in the form that New takes.
 func Generate(spec api.KeySpec) (secret.Bytes, error) {
+	if err := CheckSpec(spec); err != nil {
+		return secret.Bytes{}, err
+	}
 	switch family(spec) {
 	case symmetric:
 		return NewMaterial(), nil
@@ -90,6 +93,9 @@ func Generate(spec api.KeySpec) (secret.Bytes, error) {
 // as PKCS #8 (RFC 5958). It takes ownership of material. The cluster is one to which symmetric
 // ciphertexts are bound.
 func New(spec api.KeySpec, cluster *ClusterID, id MaterialID, material secret.Bytes) (Key, error) {
+	if err := CheckSpec(spec); err != nil {
+		return nil, err
+	}
 	switch family(spec) {
 	case symmetric:
 		return NewSymmetric(cluster, id, material)

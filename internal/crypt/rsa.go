@@ -84,6 +84,9 @@ func (k *rsaKey) Decrypt(alg api.EncryptionAlgorithm, ciphertext []byte) (secret
 }
 
 func oaepHash(alg api.EncryptionAlgorithm) (hash.Hash, error) {
+	if err := CheckEncryption(alg); err != nil {
+		return nil, err
+	}
 	switch alg {
 	case api.EncryptionAlgorithmRSAESOAEPSHA1:
 		return sha1.New(), nil // of OAEP, where collisions do no harm (RFC 8017, appendix B.1)

@@ -63,7 +63,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err := checkFiles(f); err != nil {
 		return nil, err
 	}
-	if err := checkDev(o); err != nil {
+	if err := errors.Join(checkDev(o), checkFIPS(o)); err != nil {
 		return nil, err
 	}
 	declaration, err := readDeclaration(o.Declare)
@@ -87,6 +87,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err := s.build(ctx, f, r, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	s.sayFIPS()
 	s.warnOfDev()
 	s.warnOfAttestation()
 	if err := s.applyDeclaration(ctx, declaration); err != nil {
