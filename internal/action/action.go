@@ -205,6 +205,8 @@ type Lists interface {
 	ListGrants(ctx context.Context, rec *key.Record, party, after string, limit int) ([]*grant.Grant, bool, error)
 	ListRetirableGrants(ctx context.Context, party, region, after string, limit int, now time.Time) ([]*grant.Grant, string, error)
 	SealGrantToken(g *grant.Grant) string
+	SealImportToken(rec *key.Record, t keyring.ImportToken) ([]byte, error)
+	OpenImportToken(rec *key.Record, token []byte, now time.Time) (keyring.ImportToken, error)
 	SealMarker(list, after string) string
 	OpenMarker(list, marker string) (string, error)
 }

@@ -176,7 +176,7 @@ func createKeyRules(in *api.CreateKeyInput) error {
 		return invalid("KeyUsage " + string(in.KeyUsage) + " is not compatible with KeySpec " + string(spec))
 	case crypt.CheckSpec(spec) != nil:
 		return crypt.CheckSpec(spec)
-	case in.Origin != "" && in.Origin != api.OriginAWSKMS:
+	case in.Origin != "" && in.Origin != api.OriginAWSKMS && in.Origin != api.OriginExternal:
 		return notYet("Origin " + string(in.Origin))
 	case in.MultiRegion:
 		return notYet("MultiRegion")
@@ -204,6 +204,14 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 	return api.KeySpecSymmetricDefault
 }
 
+// requestedOrigin is where the material is to come from.
+func requestedOrigin(in *api.CreateKeyInput) api.Origin {
+	if in.Origin == "" {
+		return api.OriginAWSKMS
+	}
+	return in.Origin
+}
+
 // requestedUsage is the usage that was sent, or the one that symmetric keys have.
 func requestedUsage(in *api.CreateKeyInput) api.KeyUsage {
 	if in.KeyUsage == "" {
@@ -217,7 +225,7 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
 		Created: key.MomentOf(c.Now), Description: in.Description,
-		Kind:    key.KindOf(requestedSpec(in), requestedUsage(in), api.OriginAWSKMS),
+		Kind:    key.KindOf(requestedSpec(in), requestedUsage(in), requestedOrigin(in)),
 		Enabled: true,
 	}
 	for _, t := range in.Tags {
@@ -228,13 +236,25 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
-	materialID, material, err := c.newMaterial(ctx, id, rec.Spec)
-	if err != nil {
+	c.Wish(keyring.PutKey{Now: rec})
+	if err := c.firstMaterial(ctx, rec); err != nil {
 		return nil, err
 	}
-	rec.SetMaterials(key.Material{ID: materialID})
-	c.Wish(keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material})
 	return &api.CreateKeyOutput{KeyMetadata: metadata(rec, c.Now)}, nil
+}
+
+// firstMaterial makes the material of a new key, unless somebody is to import it.
+func (c *Call) firstMaterial(ctx context.Context, rec *key.Record) error {
+	if rec.Origin != api.OriginAWSKMS {
+		return nil
+	}
+	id, material, err := c.newMaterial(ctx, rec.ID(), rec.Spec)
+	if err != nil {
+		return err
+	}
+	rec.SetMaterials(key.Material{ID: id})
+	c.Wish(keyring.PutMaterial{Key: rec, ID: id, Material: material})
+	return nil
 }
 
 // newMaterial makes material for a key and names it.
@@ -377,6 +397,9 @@ func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 	}
 	if id, ok := r.Current(); ok && r.IsSymmetric() {
 		m.CurrentKeyMaterialId = crypt.HexID(id)
+	}
+	if until, ok := r.ImportedUntil(now); ok {
+		m.ValidTo, m.ExpirationModel = until.Time(), expirationModel(until)
 	}
 	return m
 }

@@ -102,6 +102,15 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:GetKeyRotationStatus": func(w *conditionWorld) (string, string) { return "GetKeyRotationStatus", `{"KeyId":"` + w.id + `"}` },
 	"kms:RotateKeyOnDemand":    func(w *conditionWorld) (string, string) { return "RotateKeyOnDemand", `{"KeyId":"` + w.id + `"}` },
 	"kms:ListKeyRotations":     func(w *conditionWorld) (string, string) { return "ListKeyRotations", `{"KeyId":"` + w.id + `"}` },
+	"kms:GetParametersForImport": func(w *conditionWorld) (string, string) {
+		return "GetParametersForImport", `{"KeyId":"` + w.id + `","WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"}`
+	},
+	"kms:ImportKeyMaterial": func(w *conditionWorld) (string, string) {
+		return "ImportKeyMaterial", `{"KeyId":"` + w.id + `","ImportToken":"YQ==","EncryptedKeyMaterial":"YQ==","ExpirationModel":"KEY_MATERIAL_EXPIRES","ValidTo":1800000000}`
+	},
+	"kms:DeleteImportedKeyMaterial": func(w *conditionWorld) (string, string) {
+		return "DeleteImportedKeyMaterial", `{"KeyId":"` + w.id + `"}`
+	},
 	"kms:Encrypt": func(*conditionWorld) (string, string) {
 		return "Encrypt", `{"KeyId":"alias/cond","Plaintext":"YQ==","EncryptionContext":{"k":"v"}}`
 	},

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"trent/internal/action"
 	"trent/internal/api"
 	"trent/internal/fault"
 	"trent/internal/iam"
@@ -38,6 +39,7 @@ type world struct {
 	audit      *memorySink
 
 	enclave *enclave
+	newKeys action.NewKeys // nil: each is made when it is asked for
 
 	mu  sync.Mutex
 	now time.Time
@@ -152,7 +154,7 @@ func (w *world) restart() {
 
 func (w *world) layRoad() {
 	w.road = pipeline.New(pipeline.Options{
-		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Audit: w.audit, NewKeys: w.newKeys, Log: slog.New(slog.DiscardHandler), Now: w.clock,
 	})
 }
 
