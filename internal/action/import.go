@@ -192,17 +192,14 @@ func deleteImportedKeyMaterial(_ context.Context, c *Call, in *api.DeleteImporte
 		return out, nil
 	}
 	out.KeyMaterialId = crypt.HexID(id)
-	if was.Find(id).Imported.Absent {
-		return out, nil
-	}
 	now := was.Clone()
-	c.Wish(keyring.PutKey{Was: was, Now: now})
-	if now.Pending != nil && now.Pending.ID == id { // it has encrypted nothing: nothing is to be remembered
+	switch {
+	case !was.Has(id): // it awaits rotation, and has encrypted nothing: nothing is to be remembered
 		now.Pending = nil
-		c.Wish(keyring.DeleteMaterial{ID: id})
-		return out, nil
+		c.Wish(keyring.PutKey{Was: was, Now: now}, keyring.DeleteMaterial{ID: id})
+	case !was.Find(id).Imported.Absent:
+		now.Remove(id)
+		c.Wish(keyring.PutKey{Was: was, Now: now}, keyring.EmptyMaterial{Key: now, ID: id})
 	}
-	now.Remove(id)
-	c.Wish(keyring.EmptyMaterial{Key: now, ID: id})
 	return out, nil
 }

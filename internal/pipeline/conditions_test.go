@@ -274,6 +274,8 @@ func mustHave(permit, conditionKey, part string) string {
 func TestConditionValues(t *testing.T) {
 	w := newConditionWorld(t)
 	rotated, _ := w.newKey(admin)
+	external, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	parameters := `{"KeyId":"` + external + `","WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"}`
 	dataKey := `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"Tenant":"a","table":"orders"}}`
 	for _, c := range []struct{ operation, body, condition string }{
 		{"GenerateDataKey", dataKey, `{"StringEquals":{"kms:EncryptionContext:tenant":"a"}}`},
@@ -290,6 +292,8 @@ func TestConditionValues(t *testing.T) {
 		{"CreateKey", `{"BypassPolicyLockoutSafetyCheck":false}`, `{"Bool":{"kms:BypassPolicyLockoutSafetyCheck":"false"}}`},
 		{"ScheduleKeyDeletion", `{"KeyId":"` + w.id + `"}`, `{"NumericEquals":{"kms:ScheduleKeyDeletionPendingWindowInDays":"30"}}`},
 		{"CancelKeyDeletion", `{"KeyId":"` + w.id + `"}`, `{"Bool":{"aws:ViaAWSService":"false"}}`},
+		{"GetParametersForImport", parameters, `{"StringEquals":{"kms:WrappingAlgorithm":"RSAES_OAEP_SHA_256","kms:WrappingKeySpec":"RSA_2048","kms:KeyOrigin":"EXTERNAL"}}`},
+		{"DeleteImportedKeyMaterial", `{"KeyId":"` + external + `"}`, `{"StringEquals":{"kms:KeyOrigin":"EXTERNAL"}}`},
 		{"EnableKeyRotation", `{"KeyId":"` + rotated + `"}`, `{"NumericEquals":{"kms:RotationPeriodInDays":"365"}}`},
 		{"EnableKeyRotation", `{"KeyId":"` + rotated + `","RotationPeriodInDays":180}`, `{"NumericEquals":{"kms:RotationPeriodInDays":"180"}}`},
 		{"EnableKey", `{"KeyId":"` + w.id + `"}`, `{"StringEquals":{"aws:ResourceAccount":"111122223333"}}`},

@@ -605,3 +605,24 @@ func TestReimportOfPrivateKeys(t *testing.T) {
 		t.Errorf("%s and then %s", name, again)
 	}
 }
+
+// Policies can insist on a date, and on one that is not far.
+func TestConditionsOfImports(t *testing.T) {
+	w := newImporting(t)
+	id, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	until := w.clock().Add(10 * day)
+	for condition, members := range map[string][2]string{
+		`{"StringEquals":{"kms:ExpirationModel":"KEY_MATERIAL_EXPIRES"}}`:                                      {`"ExpirationModel":"KEY_MATERIAL_EXPIRES",` + validTo(until), validTo(until)},
+		`{"NumericLessThan":{"kms:ValidTo":"` + fmt.Sprint(until.Unix()+1) + `"}}`:                              {validTo(until), validTo(until.Add(time.Second))},
+		`{"DateLessThan":{"kms:ValidTo":"` + until.Add(time.Second).UTC().Format(time.RFC3339) + `"}}`:          {validTo(until), noExpiry},
+		`{"Null":{"kms:ValidTo":"true"},"StringEquals":{"kms:ExpirationModel":"KEY_MATERIAL_DOES_NOT_EXPIRE"}}`: {noExpiry, validTo(until)},
+	} {
+		only := user(account, "app", allow("kms:GetParametersForImport"), `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:ImportKeyMaterial","Resource":"*","Condition":`+condition+`}}`)
+		if r := w.importInto(only, id, materialOf(0), members[0]); r.status != 200 {
+			t.Errorf("%s with %s: %s %s", condition, members[0], r.code, r.message)
+		}
+		if r := w.importInto(only, id, materialOf(0), members[1]); r.code != "AccessDeniedException" {
+			t.Errorf("%s with %s: %d %s", condition, members[1], r.status, r.code)
+		}
+	}
+}
