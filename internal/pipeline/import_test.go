@@ -612,7 +612,7 @@ func TestConditionsOfImports(t *testing.T) {
 	id, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
 	until := w.clock().Add(10 * day)
 	for condition, members := range map[string][2]string{
-		`{"StringEquals":{"kms:ExpirationModel":"KEY_MATERIAL_EXPIRES"}}`:                                      {`"ExpirationModel":"KEY_MATERIAL_EXPIRES",` + validTo(until), validTo(until)},
+		`{"StringEquals":{"kms:ExpirationModel":"KEY_MATERIAL_EXPIRES"}}`:                                       {`"ExpirationModel":"KEY_MATERIAL_EXPIRES",` + validTo(until), validTo(until)},
 		`{"NumericLessThan":{"kms:ValidTo":"` + fmt.Sprint(until.Unix()+1) + `"}}`:                              {validTo(until), validTo(until.Add(time.Second))},
 		`{"DateLessThan":{"kms:ValidTo":"` + until.Add(time.Second).UTC().Format(time.RFC3339) + `"}}`:          {validTo(until), noExpiry},
 		`{"Null":{"kms:ValidTo":"true"},"StringEquals":{"kms:ExpirationModel":"KEY_MATERIAL_DOES_NOT_EXPIRE"}}`: {noExpiry, validTo(until)},
