@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants()} {
+	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), lastUse()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -19,7 +19,6 @@ func NotYet() map[string]string {
 		importing   = "needs imported key material"
 		multiRegion = "needs multi-Region keys"
 		keyStores   = "needs custom key stores"
-		lastUsage   = "needs the record of last use"
 	)
 	return map[string]string{
 		"EnableKeyRotation": rotation, "DisableKeyRotation": rotation, "GetKeyRotationStatus": rotation,
@@ -31,7 +30,5 @@ func NotYet() map[string]string {
 
 		"CreateCustomKeyStore": keyStores, "DeleteCustomKeyStore": keyStores, "DescribeCustomKeyStores": keyStores,
 		"UpdateCustomKeyStore": keyStores, "ConnectCustomKeyStore": keyStores, "DisconnectCustomKeyStore": keyStores,
-
-		"GetKeyLastUsage": lastUsage,
 	}
 }

@@ -102,7 +102,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	}
 	b := store.Batch{
 		If:     []store.Condition{{Path: path, Rev: store.Rev(rec.Rev)}},
-		Delete: []string{path, duePath(rec)},
+		Delete: []string{path, duePath(rec), at.lastUsePath()},
 	}
 	for _, id := range rec.Materials {
 		b.Delete = append(b.Delete, materialPath(id))
@@ -118,6 +118,9 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 		return err
 	}
 	r.forgetKey(at)
+	if where, ok := addressOf(at); ok {
+		r.uses.forget(where)
+	}
 	for _, id := range rec.Materials {
 		r.forgetMaterial(id)
 	}

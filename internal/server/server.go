@@ -292,7 +292,7 @@ func (s *Server) Close() error {
 		close(s.stop)
 		s.sweeping.Wait()
 		s.pool.Close()
-		err = errors.Join(s.users.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
 	})
 	return err
 }
@@ -301,13 +301,24 @@ func (s *Server) Close() error {
 // depends on it.
 const sweepEvery = time.Minute
 
+// usesEvery is how often the last uses of keys are stored. Those since the last time are lost
+// with a server that does not end in good order.
+const usesEvery = 15 * time.Minute
+
 func (s *Server) sweep() {
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
+	uses := time.NewTicker(usesEvery)
+	defer uses.Stop()
 	for {
 		select {
 		case <-s.stop:
 			return
+		case <-uses.C:
+			if err := s.ring.StoreUses(context.Background()); err != nil {
+				s.log.Error("sweep", "error", err)
+			}
+			continue
 		case <-t.C:
 		}
 		n, err := s.ring.Sweep(context.Background(), s.now())
