@@ -82,7 +82,7 @@ func TestKeyStates(t *testing.T) {
 	base := &key.Record{
 		Kind: key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
 		ARN:  "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", Enabled: true,
-		Materials: []key.MaterialID{{1}},
+		Materials: []key.Material{{ID: key.MaterialID{1}}},
 	}
 	variant := func(alter func(*key.Record)) *key.Record { c := base.Clone(); alter(c); return c }
 	records := []*key.Record{
@@ -115,6 +115,9 @@ func TestKeyStates(t *testing.T) {
 			continue
 		}
 		for i, want := range row {
+			if want == "-" {
+				continue // testdata/keykinds.txt says what comes of it
+			}
 			err := rule.Check(records[i], now)
 			if want == "ok" {
 				if err != nil {

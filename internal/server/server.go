@@ -297,43 +297,6 @@ func (s *Server) Close() error {
 	return err
 }
 
-// sweepEvery is how often what is over is cleared away. Nothing but disk space
-// depends on it.
-const sweepEvery = time.Minute
-
-// usesEvery is how often the last uses of keys are stored. Those since the last time are lost
-// with a server that does not end in good order.
-const usesEvery = 15 * time.Minute
-
-func (s *Server) sweep() {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	uses := time.NewTicker(usesEvery)
-	defer uses.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-uses.C:
-			if err := s.ring.StoreUses(context.Background()); err != nil {
-				s.log.Error("sweep", "error", err)
-			}
-			continue
-		case <-t.C:
-		}
-		n, err := s.ring.Sweep(context.Background(), s.now())
-		if err != nil {
-			s.log.Error("sweep", "error", err)
-		}
-		if err := s.users.StoreUses(context.Background()); err != nil {
-			s.log.Error("sweep", "error", err)
-		}
-		if n > 0 {
-			s.log.Info("deleted keys whose waiting period is over", "keys", n)
-		}
-	}
-}
-
 // ready says why requests should go elsewhere, or nil.
 func (s *Server) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
