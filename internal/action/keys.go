@@ -61,7 +61,7 @@ func keys() []*Entry {
 		}),
 		entry(Action[api.DisableKeyInput, None]{
 			Name:    "DisableKey",
-			Uses:    manage("kms:DisableKey", key.Manageable, func(in *api.DisableKeyInput) string { return in.KeyId }),
+			Uses:    unused(manageUnder("kms:DisableKey", key.Manageable, func(in *api.DisableKeyInput) string { return in.KeyId }, Keys[api.DisableKeyInput]{})),
 			Mutates: true,
 			Audit:   []string{"KeyId"},
 			Run: func(ctx context.Context, c *Call, _ *api.DisableKeyInput) (*None, error) {
@@ -79,7 +79,7 @@ func keys() []*Entry {
 		}),
 		entry(Action[api.ScheduleKeyDeletionInput, api.ScheduleKeyDeletionOutput]{
 			Name:    "ScheduleKeyDeletion",
-			Uses:    manageUnder("kms:ScheduleKeyDeletion", key.Schedulable, func(in *api.ScheduleKeyDeletionInput) string { return in.KeyId }, scheduleKeys()),
+			Uses:    unused(manageUnder("kms:ScheduleKeyDeletion", key.Schedulable, func(in *api.ScheduleKeyDeletionInput) string { return in.KeyId }, scheduleKeys())),
 			Rules:   scheduleRules,
 			Mutates: true,
 			Audit:   []string{"KeyId", "PendingWindowInDays"},

@@ -50,6 +50,7 @@ action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring,
 action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, oidc, recipient, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
+api, fault                                                  < conformance
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest
@@ -70,7 +71,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc", "conformance"}
 
 type goPackage struct {
 	ImportPath string

@@ -64,6 +64,8 @@ type Ring struct {
 
 	grants      *cache[granteeKey, *grant.Set] // all of one grantee on one key; most have none
 	grantCounts *cache[address, int]
+
+	uses *lastUses // that are not stored yet
 }
 
 // recordKey addresses a key by its id, or an alias by its name.
@@ -101,6 +103,8 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 
 		grants:      newCache[granteeKey, *grant.Set](o.CacheKeys, granteeKey.own),
 		grantCounts: newCache[address, int](o.CacheKeys/16, address.shared),
+
+		uses: newLastUses(),
 	}, nil
 }
 

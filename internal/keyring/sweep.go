@@ -160,10 +160,13 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 			return err
 		}
 	}
-	if err := r.deleteWith(ctx, rec, append(dates(rec), path)); err != nil {
+	if err := r.deleteWith(ctx, rec, append(dates(rec), at.lastUsePath(), path)); err != nil {
 		return err
 	}
 	r.forgetKey(at)
+	if where, ok := addressOf(at); ok {
+		r.uses.forget(where)
+	}
 	for _, m := range rec.AllMaterials() {
 		r.forgetMaterial(m.ID)
 	}

@@ -292,7 +292,7 @@ func (s *Server) Close() error {
 		close(s.stop)
 		s.sweeping.Wait()
 		s.pool.Close()
-		err = errors.Join(s.users.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
 	})
 	return err
 }

@@ -13,16 +13,26 @@ import (
 // sweepEvery is how often what is over is cleared away and what is due is done.
 const sweepEvery = time.Minute
 
+// usesEvery is how often the last uses of keys are stored. Those since the last time are lost
+// with a server that does not end in good order.
+const usesEvery = 15 * time.Minute
+
 func (s *Server) sweep() {
 	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
+	uses := time.NewTicker(usesEvery)
+	defer uses.Stop()
 	for {
+		var err error
 		select {
 		case <-s.stop:
 			return
+		case <-uses.C:
+			err = s.ring.StoreUses(context.Background())
 		case <-t.C:
+			err = errors.Join(s.sweepKeys(s.now()), s.users.StoreUses(context.Background()))
 		}
-		if err := errors.Join(s.sweepKeys(s.now()), s.users.StoreUses(context.Background())); err != nil {
+		if err != nil {
 			s.log.Error("sweep", "error", err)
 		}
 	}
