@@ -63,6 +63,8 @@ type moreOfKey struct {
 	older   []crypt.MaterialID // before the current one
 	aliases []string
 	tags    []key.Tag
+
+	external *key.External
 }
 
 func compact(rec *key.Record) compactKey {
@@ -75,8 +77,8 @@ func compact(rec *key.Record) compactKey {
 	if len(rec.Materials) > 1 {
 		older = rec.Materials[:len(rec.Materials)-1]
 	}
-	if len(older)+len(rec.Aliases)+len(rec.Tags) > 0 {
-		c.more = &moreOfKey{older, rec.Aliases, rec.Tags}
+	if len(older)+len(rec.Aliases)+len(rec.Tags) > 0 || rec.External != nil {
+		c.more = &moreOfKey{older, rec.Aliases, rec.Tags, rec.External}
 	}
 	return c
 }
@@ -90,7 +92,7 @@ func (r *Ring) expand(at recordKey, c *compactKey) *key.Record {
 	}
 	switch {
 	case c.more != nil:
-		rec.Aliases, rec.Tags = c.more.aliases, c.more.tags
+		rec.Aliases, rec.Tags, rec.External = c.more.aliases, c.more.tags, c.more.external
 		if c.current {
 			rec.SetMaterials(append(c.more.older[:len(c.more.older):len(c.more.older)], c.material)...)
 		}

@@ -47,6 +47,9 @@ type encodedKey struct {
 	Aliases        []string     `cbor:"11,keyasint,omitempty"`
 	Tags           []encodedTag `cbor:"12,keyasint,omitempty"`
 	Policy         string       `cbor:"13,keyasint,omitempty"` // absent: the default policy of the account
+
+	KeyStore    string `cbor:"30,keyasint,omitempty"`
+	ExternalKey string `cbor:"31,keyasint,omitempty"`
 }
 
 type encodedTag struct {
@@ -77,7 +80,7 @@ var (
 		api.KeyUsageSignVerify, api.KeyUsageGenerateVerifyMac, api.KeyUsageKeyAgreement, api.KeyUsageEncapsulateDecapsulate,
 	}
 
-	origins = []api.Origin{"", api.OriginAWSKMS}
+	origins = []api.Origin{"", api.OriginAWSKMS, api.OriginExternal, api.OriginExternalKeyStore}
 )
 
 func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
@@ -98,6 +101,9 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	}
 	if rec.Policy.Source != key.DefaultPolicy(r.partition, rec.Account()) {
 		e.Policy = rec.Policy.Source
+	}
+	if rec.External != nil {
+		e.KeyStore, e.ExternalKey = rec.External.StoreID, rec.External.KeyID
 	}
 	return record.Encode(recordVersion, e)
 }
@@ -137,6 +143,9 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		e.Policy = key.DefaultPolicy(r.partition, rec.Account())
 	}
 	rec.Policy = r.policies.compiled(e.Policy)
+	if rec.Origin == api.OriginExternalKeyStore {
+		rec.External = &key.External{StoreID: e.KeyStore, KeyID: e.ExternalKey}
+	}
 	return rec, nil
 }
 

@@ -107,6 +107,9 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	for _, id := range rec.Materials {
 		b.Delete = append(b.Delete, materialPath(id))
 	}
+	if rec.External != nil {
+		b.Delete = append(b.Delete, externalPath(rec))
+	}
 	for _, name := range rec.Aliases {
 		b.Delete = append(b.Delete, recordKey{at.account, at.region, name}.aliasPath())
 	}
