@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants()} {
+	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), keyStores()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -18,7 +18,6 @@ func NotYet() map[string]string {
 		rotation    = "needs rotation of key material"
 		importing   = "needs imported key material"
 		multiRegion = "needs multi-Region keys"
-		keyStores   = "needs custom key stores"
 		lastUsage   = "needs the record of last use"
 	)
 	return map[string]string{
@@ -28,9 +27,6 @@ func NotYet() map[string]string {
 		"GetParametersForImport": importing, "ImportKeyMaterial": importing, "DeleteImportedKeyMaterial": importing,
 
 		"ReplicateKey": multiRegion, "UpdatePrimaryRegion": multiRegion,
-
-		"CreateCustomKeyStore": keyStores, "DeleteCustomKeyStore": keyStores, "DescribeCustomKeyStores": keyStores,
-		"UpdateCustomKeyStore": keyStores, "ConnectCustomKeyStore": keyStores, "DisconnectCustomKeyStore": keyStores,
 
 		"GetKeyLastUsage": lastUsage,
 	}
