@@ -42,7 +42,6 @@ const (
 type Client struct {
 	o         Options
 	transport *http.Transport
-	signer    *v4.Signer
 	health    health
 }
 
@@ -51,7 +50,7 @@ func New(o Options) *Client {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
-	c := &Client{o: o, signer: v4.NewSigner(), health: health{log: o.Log}}
+	c := &Client{o: o, health: health{log: o.Log}}
 	c.transport = o.transport()
 	return c
 }
@@ -237,7 +236,9 @@ func (c *Client) request(ctx context.Context, p *keystore.Proxy, path, region st
 	r.Header.Set("User-Agent", "trent")
 	sum := sha256.Sum256(body)
 	own := aws.Credentials{AccessKeyID: p.AccessKeyID, SecretAccessKey: string(p.Secret.Expose())}
-	if err := c.signer.SignHTTP(ctx, own, r, hex.EncodeToString(sum[:]), service, region, c.o.now()); err != nil {
+	// A signer keeps what it has derived by the id of the credential alone, and would go on with a secret
+	// that has been replaced under the same id: each request has its own.
+	if err := v4.NewSigner().SignHTTP(ctx, own, r, hex.EncodeToString(sum[:]), service, region, c.o.now()); err != nil {
 		return nil, fmt.Errorf("xks: sign: %w", err)
 	}
 	return r, nil

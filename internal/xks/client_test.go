@@ -208,6 +208,25 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// A secret that is replaced under the same id is used from then on.
+func TestSecretIsReplaced(t *testing.T) {
+	p := newProxy(t, func(string, map[string]any) (int, string) {
+		return 200, `{"ekmFleetDetails":[{"healthStatus":"ACTIVE"}]}`
+	})
+	c := xks.New(p.options())
+	wrong := p.where()
+	wrong.Secret = secret.New([]byte(strings.Repeat("x", 43)))
+	if err := c.Health(t.Context(), p.where(), about); err != nil {
+		t.Error(err)
+	}
+	if err := c.Health(t.Context(), wrong, about); err == nil || kind(t, err) != keystore.BadCredential {
+		t.Errorf("another secret: %v", err)
+	}
+	if err := c.Health(t.Context(), p.where(), about); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestErrorNames(t *testing.T) {
 	for name, want := range map[string]keystore.Kind{
 		"ValidationException": keystore.Rejected, "InvalidStateException": keystore.Disabled, "InvalidCiphertextException": keystore.BadCiphertext,
