@@ -32,6 +32,7 @@ type cli struct {
 	Import     importCmd     `cmd:"" help:"Take over the keys of another server, in dev mode."`
 	Policy     policyCmd     `cmd:"" help:"Explain decisions, and find dangerous policies."`
 	Attest     attestCmd     `cmd:"" help:"Make attestation documents for trying, and explain any. Asks no server."`
+	XksProxy   xksProxyCmd   `cmd:"" name:"xks-proxy" help:"Let AWS KMS, or another Trent, use keys that lie in this one."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
