@@ -75,7 +75,7 @@ func (c *xksServeCmd) Run(w *world) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen: %w", err), sink.Close())
 	}
-	log.Info("serving", "address", l.Addr().String(), "path", c.PathPrefix+"/kms/xks/v1", "trent", c.Endpoint, "keys", c.Aliases)
+	log.Info("serving", "address", l.Addr().String(), "tls", true, "path", c.PathPrefix+"/kms/xks/v1", "trent", c.Endpoint, "keys", c.Aliases)
 	return errors.Join(serveXKS(w.ctx, l, tlsConfig, handler, log), sink.Close())
 }
 
