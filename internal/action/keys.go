@@ -30,7 +30,7 @@ func keys() []*Entry {
 			},
 			Rules:   createKeyRules,
 			Mutates: true,
-			Audit:   []string{"Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "MultiRegion", "BypassPolicyLockoutSafetyCheck", "Policy", "Tags"},
+			Audit:   []string{"Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "MultiRegion", "CustomKeyStoreId", "XksKeyId", "BypassPolicyLockoutSafetyCheck", "Policy", "Tags"},
 			Run:     createKey,
 		}),
 		entry(Action[api.DescribeKeyInput, api.DescribeKeyOutput]{
@@ -176,12 +176,17 @@ func createKeyRules(in *api.CreateKeyInput) error {
 		return invalid("KeyUsage " + string(in.KeyUsage) + " is not compatible with KeySpec " + string(spec))
 	case crypt.CheckSpec(spec) != nil:
 		return crypt.CheckSpec(spec)
+	}
+	if inStore, err := keyStoreRules(in); err != nil {
+		return err
+	} else if inStore {
+		return checkTags(in.Tags)
+	}
+	switch {
 	case in.Origin != "" && in.Origin != api.OriginAWSKMS:
 		return notYet("Origin " + string(in.Origin))
 	case in.MultiRegion:
 		return notYet("MultiRegion")
-	case in.CustomKeyStoreId != "" || in.XksKeyId != "":
-		return notYet("a custom key store")
 	}
 	return checkTags(in.Tags)
 }
@@ -204,6 +209,14 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 	return api.KeySpecSymmetricDefault
 }
 
+// requestedOrigin is the origin that was sent, or the one that is meant.
+func requestedOrigin(in *api.CreateKeyInput) api.Origin {
+	if in.Origin == "" {
+		return api.OriginAWSKMS
+	}
+	return in.Origin
+}
+
 // requestedUsage is the usage that was sent, or the one that symmetric keys have.
 func requestedUsage(in *api.CreateKeyInput) api.KeyUsage {
 	if in.KeyUsage == "" {
@@ -217,7 +230,7 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
 		Created: key.MomentOf(c.Now), Description: in.Description,
-		Kind:    key.KindOf(requestedSpec(in), requestedUsage(in), api.OriginAWSKMS),
+		Kind:    key.KindOf(requestedSpec(in), requestedUsage(in), requestedOrigin(in)),
 		Enabled: true,
 	}
 	for _, t := range in.Tags {
@@ -228,6 +241,11 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
+	if in.CustomKeyStoreId != "" {
+		if err := c.attachExternal(ctx, rec, in); err != nil {
+			return nil, err
+		}
+	}
 	materialID, material, err := c.newMaterial(ctx, id, rec.Spec)
 	if err != nil {
 		return nil, err
@@ -374,6 +392,9 @@ func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 		KeyAgreementAlgorithms: r.Agreement, EncapsulationAlgorithms: r.Encapsulation,
 		MultiRegion:  r.MultiRegion,
 		DeletionDate: r.DeletionDate.Time(),
+	}
+	if x := r.External; x != nil {
+		m.CustomKeyStoreId, m.XksKeyConfiguration = x.StoreID, &api.XksKeyConfiguration{Id: x.KeyID}
 	}
 	if id, ok := r.Current(); ok && r.IsSymmetric() {
 		m.CurrentKeyMaterialId = crypt.HexID(id)
