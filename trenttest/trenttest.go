@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,7 @@ type options struct {
 	users    []user
 	issuer   bool
 	enclaves bool
+	proxy    *httptest.Server
 }
 
 // An Option alters a Server before it starts.
@@ -120,6 +122,10 @@ func (s *Server) start(address string) {
 	if s.o.enclaves {
 		where.AttestationDevRoot = s.attestationRoot()
 	}
+	if s.o.proxy != nil {
+		file, address := s.trustProxy(s.t)
+		where.XKSCA, where.XKSProxies = file, []string{address}
+	}
 	srv, err := server.Open(ctx, config.Store{Dir: s.Dir}, where, slog.New(slog.DiscardHandler), s.o.now)
 	if err != nil {
 		cancel()
@@ -152,7 +158,7 @@ func settings(address string) config.Serve {
 		Listen: address, Regions: []string{"*"}, CacheKeys: 1024,
 		HeaderTimeout: 5 * time.Second, RequestTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxConnections: 1024, ShutdownGrace: 10 * time.Second,
-		AttestationMaxAge: 5 * time.Minute, AttestationSkew: time.Minute,
+		AttestationMaxAge: 5 * time.Minute, AttestationSkew: time.Minute, XKSTimeout: 10 * time.Second,
 	}
 }
 

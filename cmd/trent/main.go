@@ -33,6 +33,7 @@ type cli struct {
 	Policy      policyCmd      `cmd:"" help:"Explain decisions, and find dangerous policies."`
 	Attest      attestCmd      `cmd:"" help:"Make attestation documents for trying, and explain any. Asks no server."`
 	Conformance conformanceCmd `cmd:"" help:"Perform every action of the API, and tell which outcomes were seen."`
+	XksProxy    xksProxyCmd    `cmd:"" name:"xks-proxy" help:"Let AWS KMS, or another Trent, use keys that lie in this one."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 

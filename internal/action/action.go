@@ -20,6 +20,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
+	"trent/internal/keystore"
 	"trent/internal/secret"
 )
 
@@ -153,6 +154,8 @@ type Call struct {
 	Decisions  Decisions
 	Identities identity.View // as they were when the walk began
 	NewKeys    NewKeys
+	Proxies    keystore.Proxies // of external key stores
+	Asker      crypt.Asker      // the caller, as such a proxy is told
 	// WebIdentity is who was vouched for; of an entry that Federates.
 	WebIdentity WebIdentity
 
@@ -211,6 +214,8 @@ type Lists interface {
 	CountGrants(ctx context.Context, rec *key.Record) (int, error)
 	ListGrants(ctx context.Context, rec *key.Record, party, after string, limit int) ([]*grant.Grant, bool, error)
 	ListRetirableGrants(ctx context.Context, party, region, after string, limit int, now time.Time) ([]*grant.Grant, string, error)
+	KeyStores(ctx context.Context, w keyring.Where) (*keystore.Set, error)
+	ExternalTaken(ctx context.Context, w keyring.Where, storeID, externalID string) (bool, error)
 	SealGrantToken(g *grant.Grant) string
 	SealImportToken(rec *key.Record, t keyring.ImportToken) ([]byte, error)
 	OpenImportToken(rec *key.Record, token []byte, now time.Time) (keyring.ImportToken, error)

@@ -23,8 +23,8 @@ func dataKeys() []*Entry {
 			},
 			Fit:   func(h []Held, _ *api.GenerateDataKeyInput) error { return dataKeyFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeySpec", "NumberOfBytes", "EncryptionContext", "DryRun"},
-			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyInput) (*api.GenerateDataKeyOutput, error) {
-				plain, blob, err := c.dataKey(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
+			Run: func(ctx context.Context, c *Call, in *api.GenerateDataKeyInput) (*api.GenerateDataKeyOutput, error) {
+				plain, blob, err := c.dataKey(ctx, in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
@@ -44,8 +44,8 @@ func dataKeys() []*Entry {
 			},
 			Fit:   func(h []Held, _ *api.GenerateDataKeyWithoutPlaintextInput) error { return dataKeyFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeySpec", "NumberOfBytes", "EncryptionContext", "DryRun"},
-			Run: func(_ context.Context, c *Call, in *api.GenerateDataKeyWithoutPlaintextInput) (*api.GenerateDataKeyWithoutPlaintextOutput, error) {
-				plain, blob, err := c.dataKey(in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
+			Run: func(ctx context.Context, c *Call, in *api.GenerateDataKeyWithoutPlaintextInput) (*api.GenerateDataKeyWithoutPlaintextOutput, error) {
+				plain, blob, err := c.dataKey(ctx, in.KeySpec, in.NumberOfBytes, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
@@ -61,9 +61,7 @@ func dataKeys() []*Entry {
 			Uses:  []Use[api.GenerateRandomInput]{{Kind: OnAccount, Permit: "kms:GenerateRandom"}},
 			Rules: randomRules,
 			Audit: []string{"NumberOfBytes", "CustomKeyStoreId"},
-			Run: func(_ context.Context, _ *Call, in *api.GenerateRandomInput) (*api.GenerateRandomOutput, error) {
-				return &api.GenerateRandomOutput{Plaintext: crypt.Random(in.NumberOfBytes)}, nil
-			},
+			Run:   generateRandom,
 		}),
 	}
 }
@@ -94,7 +92,7 @@ func dataKeyFits(r *key.Record) error {
 
 // dataKey draws a data key and seals it, just as Encrypt would: Decrypt cannot
 // tell which of them made a blob.
-func (c *Call) dataKey(spec api.DataKeySpec, n int, context map[string]string) (secret.Bytes, []byte, error) {
+func (c *Call) dataKey(ctx context.Context, spec api.DataKeySpec, n int, pairs map[string]string) (secret.Bytes, []byte, error) {
 	switch spec {
 	case api.DataKeySpecAES128:
 		n = 16
@@ -102,16 +100,25 @@ func (c *Call) dataKey(spec api.DataKeySpec, n int, context map[string]string) (
 		n = 32
 	}
 	plain := crypt.Random(n)
-	blob, err := c.Held[0].encrypt("", plain, context)
+	blob, err := c.encrypt(ctx, &c.Held[0], "", plain, pairs)
 	return plain, blob, err
 }
 
 func randomRules(in *api.GenerateRandomInput) error {
-	switch {
-	case in.NumberOfBytes == 0:
+	if in.NumberOfBytes == 0 {
 		return invalid("NumberOfBytes is required.")
-	case in.CustomKeyStoreId != "":
-		return notYet("CustomKeyStoreId")
 	}
 	return nil
+}
+
+// generateRandom draws from our own generator: there are no custom key stores but external ones, which
+// make no random bytes.
+func generateRandom(ctx context.Context, c *Call, in *api.GenerateRandomInput) (*api.GenerateRandomOutput, error) {
+	if in.CustomKeyStoreId != "" {
+		if _, _, err := c.keyStore(ctx, in.CustomKeyStoreId); err != nil {
+			return nil, err
+		}
+		return nil, fault.New(api.UnsupportedOperationException, "An external key store makes no random bytes. Leave out CustomKeyStoreId.")
+	}
+	return &api.GenerateRandomOutput{Plaintext: crypt.Random(in.NumberOfBytes)}, nil
 }

@@ -32,8 +32,8 @@ func encrypt() []*Entry {
 				return encryptFits(h[0].Record, in.EncryptionAlgorithm, in.EncryptionContext, in.Plaintext.Len())
 			},
 			Audit: []string{"KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun"},
-			Run: func(_ context.Context, c *Call, in *api.EncryptInput) (*api.EncryptOutput, error) {
-				blob, err := c.Held[0].encrypt(in.EncryptionAlgorithm, in.Plaintext, in.EncryptionContext)
+			Run: func(ctx context.Context, c *Call, in *api.EncryptInput) (*api.EncryptOutput, error) {
+				blob, err := c.encrypt(ctx, &c.Held[0], in.EncryptionAlgorithm, in.Plaintext, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
@@ -59,11 +59,11 @@ func encrypt() []*Entry {
 				return decryptFits(h[0].Record, in.EncryptionAlgorithm, in.EncryptionContext)
 			},
 			Audit: []string{"KeyId", "EncryptionContext", "EncryptionAlgorithm", "DryRun", "DryRunModifiers"},
-			Run: func(_ context.Context, c *Call, in *api.DecryptInput) (*api.DecryptOutput, error) {
+			Run: func(ctx context.Context, c *Call, in *api.DecryptInput) (*api.DecryptOutput, error) {
 				if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 					return nil, nil // a dry run that asks for the permission alone
 				}
-				plain, err := c.Held[0].decrypt(in.EncryptionAlgorithm, in.CiphertextBlob, in.EncryptionContext)
+				plain, err := c.decrypt(ctx, &c.Held[0], in.EncryptionAlgorithm, in.CiphertextBlob, in.EncryptionContext)
 				if err != nil {
 					return nil, err
 				}
@@ -129,12 +129,12 @@ func reEncryptKeys(ref func(*api.ReEncryptInput) string, alg func(*api.ReEncrypt
 	})
 }
 
-func reEncrypt(_ context.Context, c *Call, in *api.ReEncryptInput) (*api.ReEncryptOutput, error) {
+func reEncrypt(ctx context.Context, c *Call, in *api.ReEncryptInput) (*api.ReEncryptOutput, error) {
 	if ignoresCiphertext(in.DryRun, in.DryRunModifiers) {
 		return nil, nil // a dry run that asks for the permissions alone
 	}
 	from, to := &c.Held[0], &c.Held[1]
-	plain, err := from.decrypt(in.SourceEncryptionAlgorithm, in.CiphertextBlob, in.SourceEncryptionContext)
+	plain, err := c.decrypt(ctx, from, in.SourceEncryptionAlgorithm, in.CiphertextBlob, in.SourceEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func reEncrypt(_ context.Context, c *Call, in *api.ReEncryptInput) (*api.ReEncry
 	if err := key.CheckPlaintext(to.Record, in.DestinationEncryptionAlgorithm, plain.Len()); err != nil {
 		return nil, err
 	}
-	blob, err := to.encrypt(in.DestinationEncryptionAlgorithm, plain, in.DestinationEncryptionContext)
+	blob, err := c.encrypt(ctx, to, in.DestinationEncryptionAlgorithm, plain, in.DestinationEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -157,20 +157,24 @@ func reEncrypt(_ context.Context, c *Call, in *api.ReEncryptInput) (*api.ReEncry
 
 // encrypt and decrypt do what the algorithm says, which is one of the key's.
 
-func (h *Held) encrypt(alg api.EncryptionAlgorithm, plain secret.Bytes, context map[string]string) ([]byte, error) {
+func (c *Call) encrypt(ctx context.Context, h *Held, alg api.EncryptionAlgorithm, plain secret.Bytes, pairs map[string]string) ([]byte, error) {
 	switch k := h.Key.(type) {
 	case *crypt.Symmetric:
-		return k.Seal(plain, context)
+		return k.Seal(plain, pairs)
+	case crypt.Remote:
+		return k.Seal(ctx, c.Asker, plain, pairs)
 	case crypt.Cipher:
 		return k.Encrypt(alg, plain)
 	}
 	return nil, errCannot(h, "encrypt")
 }
 
-func (h *Held) decrypt(alg api.EncryptionAlgorithm, ciphertext []byte, context map[string]string) (secret.Bytes, error) {
+func (c *Call) decrypt(ctx context.Context, h *Held, alg api.EncryptionAlgorithm, ciphertext []byte, pairs map[string]string) (secret.Bytes, error) {
 	switch k := h.Key.(type) {
 	case *crypt.Symmetric:
-		return k.Open(h.Blob, context)
+		return k.Open(h.Blob, pairs)
+	case crypt.Remote:
+		return k.Open(ctx, c.Asker, h.Blob, pairs)
 	case crypt.Cipher:
 		return k.Decrypt(alg, ciphertext)
 	}
@@ -185,10 +189,10 @@ func errCannot(h *Held, what string) error {
 // materialID is how answers name the material that was used; only that of symmetric keys is
 // named.
 func (h *Held) materialID() string {
-	if k, ok := h.Key.(*crypt.Symmetric); ok {
-		return crypt.HexID(k.MaterialID())
+	if h.Key == nil || !h.Record.IsSymmetric() {
+		return ""
 	}
-	return ""
+	return crypt.HexID(h.Key.MaterialID())
 }
 
 // algorithmOr is the algorithm that was used.

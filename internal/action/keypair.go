@@ -7,6 +7,7 @@ import (
 	"trent/internal/crypt"
 	"trent/internal/fault"
 	"trent/internal/iam"
+	"trent/internal/key"
 	"trent/internal/secret"
 )
 
@@ -20,7 +21,7 @@ func keyPairs() []*Entry {
 				func(in *api.GenerateDataKeyPairInput) map[string]string { return in.EncryptionContext },
 				func(in *api.GenerateDataKeyPairInput) api.DataKeyPairSpec { return in.KeyPairSpec }),
 			Rules: func(in *api.GenerateDataKeyPairInput) error { return pairRules(in.KeyPairSpec, in.EncryptionContext) },
-			Fit:   func(h []Held, _ *api.GenerateDataKeyPairInput) error { return dataKeyFits(h[0].Record) },
+			Fit:   func(h []Held, _ *api.GenerateDataKeyPairInput) error { return keyPairFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeyPairSpec", "EncryptionContext", "DryRun"},
 			Run: func(ctx context.Context, c *Call, in *api.GenerateDataKeyPairInput) (*api.GenerateDataKeyPairOutput, error) {
 				p, err := c.keyPair(ctx, in.KeyPairSpec, in.EncryptionContext)
@@ -42,7 +43,7 @@ func keyPairs() []*Entry {
 			Rules: func(in *api.GenerateDataKeyPairWithoutPlaintextInput) error {
 				return pairRules(in.KeyPairSpec, in.EncryptionContext)
 			},
-			Fit:   func(h []Held, _ *api.GenerateDataKeyPairWithoutPlaintextInput) error { return dataKeyFits(h[0].Record) },
+			Fit:   func(h []Held, _ *api.GenerateDataKeyPairWithoutPlaintextInput) error { return keyPairFits(h[0].Record) },
 			Audit: []string{"KeyId", "KeyPairSpec", "EncryptionContext", "DryRun"},
 			Run: func(ctx context.Context, c *Call, in *api.GenerateDataKeyPairWithoutPlaintextInput) (*api.GenerateDataKeyPairWithoutPlaintextOutput, error) {
 				p, err := c.keyPair(ctx, in.KeyPairSpec, in.EncryptionContext)
@@ -77,6 +78,14 @@ func pairRules(spec api.DataKeyPairSpec, context map[string]string) error {
 	return checkContext(context)
 }
 
+// keyPairFits: a private key is sealed under a symmetric key that is in no custom key store.
+func keyPairFits(r *key.Record) error {
+	if r.External != nil {
+		return unsupportedIn("GenerateDataKeyPair")
+	}
+	return dataKeyFits(r)
+}
+
 // A keyPair is a new pair: its private half as PKCS #8, and sealed; and its public half.
 type keyPair struct {
 	private secret.Bytes
@@ -91,6 +100,6 @@ func (c *Call) keyPair(ctx context.Context, spec api.DataKeyPairSpec, pairs map[
 	if p.public, err = crypt.PublicKeyOf(api.KeySpec(spec), p.private); err != nil {
 		return p, err
 	}
-	p.sealed, err = c.Held[0].encrypt("", p.private, pairs)
+	p.sealed, err = c.encrypt(ctx, &c.Held[0], "", p.private, pairs)
 	return p, err
 }

@@ -30,7 +30,7 @@ func keys() []*Entry {
 			},
 			Rules:   createKeyRules,
 			Mutates: true,
-			Audit:   []string{"Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "MultiRegion", "BypassPolicyLockoutSafetyCheck", "Policy", "Tags"},
+			Audit:   []string{"Description", "KeyUsage", "KeySpec", "CustomerMasterKeySpec", "Origin", "MultiRegion", "CustomKeyStoreId", "XksKeyId", "BypassPolicyLockoutSafetyCheck", "Policy", "Tags"},
 			Run:     createKey,
 		}),
 		entry(Action[api.DescribeKeyInput, api.DescribeKeyOutput]{
@@ -176,12 +176,17 @@ func createKeyRules(in *api.CreateKeyInput) error {
 		return invalid("KeyUsage " + string(in.KeyUsage) + " is not compatible with KeySpec " + string(spec))
 	case crypt.CheckSpec(spec) != nil:
 		return crypt.CheckSpec(spec)
+	}
+	if inStore, err := keyStoreRules(in); err != nil {
+		return err
+	} else if inStore {
+		return checkTags(in.Tags)
+	}
+	switch {
 	case in.Origin != "" && in.Origin != api.OriginAWSKMS && in.Origin != api.OriginExternal:
 		return notYet("Origin " + string(in.Origin))
 	case in.MultiRegion:
 		return notYet("MultiRegion")
-	case in.CustomKeyStoreId != "" || in.XksKeyId != "":
-		return notYet("a custom key store")
 	}
 	return checkTags(in.Tags)
 }
@@ -204,7 +209,7 @@ func requestedSpec(in *api.CreateKeyInput) api.KeySpec {
 	return api.KeySpecSymmetricDefault
 }
 
-// requestedOrigin is where the material is to come from.
+// requestedOrigin is the origin that was sent, or the one that is meant.
 func requestedOrigin(in *api.CreateKeyInput) api.Origin {
 	if in.Origin == "" {
 		return api.OriginAWSKMS
@@ -236,6 +241,11 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
+	if in.CustomKeyStoreId != "" {
+		if err := c.attachExternal(ctx, rec, in); err != nil {
+			return nil, err
+		}
+	}
 	c.Wish(keyring.PutKey{Now: rec})
 	if err := c.firstMaterial(ctx, rec); err != nil {
 		return nil, err
@@ -245,7 +255,7 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 
 // firstMaterial makes the material of a new key, unless somebody is to import it.
 func (c *Call) firstMaterial(ctx context.Context, rec *key.Record) error {
-	if rec.Origin != api.OriginAWSKMS {
+	if rec.Origin == api.OriginExternal {
 		return nil
 	}
 	id, material, err := c.newMaterial(ctx, rec.ID(), rec.Spec)
@@ -394,6 +404,9 @@ func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 		KeyAgreementAlgorithms: r.Agreement, EncapsulationAlgorithms: r.Encapsulation,
 		MultiRegion:  r.MultiRegion,
 		DeletionDate: r.DeletionDate.Time(),
+	}
+	if x := r.External; x != nil {
+		m.CustomKeyStoreId, m.XksKeyConfiguration = x.StoreID, &api.XksKeyConfiguration{Id: x.KeyID}
 	}
 	if id, ok := r.Current(); ok && r.IsSymmetric() {
 		m.CurrentKeyMaterialId = crypt.HexID(id)

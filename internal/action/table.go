@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), rotation(), imports(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), lastUse()} {
+	for _, family := range [][]*Entry{keys(), rotation(), imports(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), lastUse(), keyStores()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -16,12 +16,8 @@ func Table() map[string]*Entry {
 func NotYet() map[string]string {
 	const (
 		multiRegion = "needs multi-Region keys"
-		keyStores   = "needs custom key stores"
 	)
 	return map[string]string{
 		"ReplicateKey": multiRegion, "UpdatePrimaryRegion": multiRegion,
-
-		"CreateCustomKeyStore": keyStores, "DeleteCustomKeyStore": keyStores, "DescribeCustomKeyStores": keyStores,
-		"UpdateCustomKeyStore": keyStores, "ConnectCustomKeyStore": keyStores, "DisconnectCustomKeyStore": keyStores,
 	}
 }

@@ -32,6 +32,8 @@ api, arn, fault, iam                                        < key
 api                                                         < grant
 api, secret, fault                                          < crypt
 api, crypt, secret                                          < keypool
+api, crypt, fault, key, secret                              < keystore
+crypt, keystore                                             < xks
 api, api/query, fault                                       < wire
 api, api/jsonout, fault, secret                             < recipient
 recipient, api, fault                                       < recipient/nitro
@@ -39,18 +41,19 @@ recipient, recipient/nitro                                  < recipient/devroot
 iam, secret, fault                                          < sigv4
 iam, key, grant, fault, arn                                 < authz
 secret, root, record                                        < seal
-record, store, seal, key, grant, iam, crypt, authz, api, arn, fault, secret < keyring
+record, store, seal, key, keystore, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 record, store, seal, sigv4, iam, arn, secret, fault         < identity
 NONE                                                        < audit
 fault                                                       < oidc
-api, arn, key, grant, iam, identity, crypt, keyring, secret, fault < action
+api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault < action
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
 action, api, api/query, api/stsapi, fault, iam, identity, secret < action/stsaction
 action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring, secret < action/adminaction
-action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, oidc, recipient, secret, wire < pipeline
+action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, keystore, oidc, recipient, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 api, fault                                                  < conformance
+audit, fault, iam, secret, sigv4                            < xksproxy
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest
@@ -68,10 +71,12 @@ var forbidden = map[string][]string{
 	"arn":   {"net/http", "net", "os"},
 	"authz": {"net/http", "net", "os", "trent/internal/store"},
 	"wire":  {"net/http", "os"},
+
+	"keystore": {"net/http", "net", "os", "trent/internal/store"},
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc", "conformance"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance"}
 
 type goPackage struct {
 	ImportPath string

@@ -66,6 +66,21 @@ type Serve struct {
 	// Trent to what listens on its own machine.
 	OIDCAllowHTTPLoopback bool `name:"oidc-allow-http-loopback" env:"TRENT_OIDC_ALLOW_HTTP_LOOPBACK" help:"Allow OpenID Connect issuers on loopback, also by HTTP."`
 
+	// XKSCA is a PEM file of certificates that are trusted, beside those of the system, to certify the
+	// proxies of external key stores: that of a proxy of one's own.
+	XKSCA string `name:"xks-ca" placeholder:"FILE" env:"TRENT_XKS_CA" help:"Further CAs of external key store proxies, PEM."`
+
+	// XKSProxies are proxies of external key stores that are reached elsewhere than at port 443 of
+	// their endpoint: HOST=ADDRESS:PORT, where HOST is that of the endpoint, to which the proxy's
+	// certificate must belong all the same. It is also the only way to a proxy on a loopback or a
+	// link-local address: whoever may make key stores could else lead Trent to what listens on its
+	// own machine.
+	XKSProxies []string `name:"xks-proxy" placeholder:"HOST=ADDRESS" env:"TRENT_XKS_PROXY" help:"Where the external key store proxy of a host is; may be given again."`
+
+	// XKSTimeout is how long such a proxy may take for an answer; keys in external key stores make
+	// a request take as much longer.
+	XKSTimeout time.Duration `name:"xks-timeout" default:"250ms" env:"TRENT_XKS_TIMEOUT" help:"Time for an answer of an external key store proxy."`
+
 	// AttestationRoots are further roots of attestation documents, each with a label that
 	// the audit record names: LABEL=FILE, where the file is a certificate in PEM or DER with
 	// a P-384 key. That of AWS Nitro is trusted, as "aws-g1", unless AttestationWithoutAWS is

@@ -57,6 +57,9 @@ type Blob struct {
 
 // ParseBlob reads the header. It keeps b.
 func ParseBlob(b []byte) (Blob, error) {
+	if len(b) > 0 && b[0] == wrappedVersion {
+		return parseWrapped(b)
+	}
 	if len(b) <= Overhead || len(b) > Overhead+MaxPlaintext || b[0] != blobVersion {
 		return Blob{}, errInvalid()
 	}

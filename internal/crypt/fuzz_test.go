@@ -14,6 +14,7 @@ import (
 func FuzzParseBlob(f *testing.F) {
 	f.Add(newDraft().seal())
 	f.Add([]byte{1})
+	f.Add(wrapped(f, crypt.Wrapped{Ciphertext: newDraft().seal(), Metadata: []byte("v1"), IV: make([]byte, 12), Tag: make([]byte, 16)}))
 	f.Add(make([]byte, crypt.Overhead+1))
 	f.Add(append([]byte{1}, make([]byte, crypt.Overhead+crypt.MaxPlaintext-1)...))
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -22,6 +23,14 @@ func FuzzParseBlob(f *testing.F) {
 			if !fault.Is(err, crypt.InvalidCiphertext) || err.Error() != "InvalidCiphertextException" {
 				t.Fatal(err)
 			}
+			return
+		}
+		if w, ok := b.Wrapped(); ok {
+			again, err := crypt.Wrap(b.Material, w)
+			if err != nil || !bytes.Equal(again, raw) {
+				t.Fatalf("wrapped again as %x (%v)", again, err)
+			}
+			mustRefuse(t, "wrapped", keyWithID(t, cluster, b.Material, materialB), raw, nil)
 			return
 		}
 		if n := len(raw) - crypt.Overhead; n < 1 || n > crypt.MaxPlaintext || raw[0] != 1 || !bytes.Equal(b.Material[:], raw[1:33]) {

@@ -89,7 +89,7 @@ func (k *Symmetric) Seal(plaintext secret.Bytes, context map[string]string) ([]b
 // Open decrypts a blob of this material, under the context that it was sealed
 // with. Every failure is the same InvalidCiphertextException.
 func (k *Symmetric) Open(b Blob, context map[string]string) (secret.Bytes, error) {
-	if b.Material != k.id || len(b.raw) <= Overhead {
+	if b.Material != k.id || len(b.raw) <= Overhead || b.raw[0] != blobVersion {
 		return secret.Bytes{}, errInvalid()
 	}
 	aead, commitment, err := k.derive(b.raw[atNonce:atCommitment])

@@ -33,6 +33,8 @@ type Record struct {
 	Tags      []Tag      // in order of creation
 	Policy    *iam.Policy
 
+	External *External // of EXTERNAL_KEY_STORE; nil for others
+
 	Rev uint64 // of the store; zero for a record that was never stored
 
 	first [1]Material // where Materials lies, for the many keys that have one
@@ -54,6 +56,14 @@ func (r *Record) Region() string {
 }
 
 const accountLen = 12
+
+// An External is the half of a key that lies in an external key store. It is immutable.
+type External struct {
+	StoreID string // of the custom key store
+	KeyID   string // of the external key, for its proxy
+	// Unavailable says that the store is not connected, as it was when the record was read.
+	Unavailable bool
+}
 
 // MultiRegionKeyType is PRIMARY for a multi-Region key, and empty for others.
 func (r *Record) MultiRegionKeyType() api.MultiRegionKeyType {

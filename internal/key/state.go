@@ -8,13 +8,16 @@ import (
 )
 
 // State is a function of the record and the clock: a date that has passed acts
-// at that instant, whether or not anything has swept since.
+// at that instant, whether or not anything has swept since. That of the store which a key
+// is in is part of the record, as it is found.
 func (r *Record) State(now time.Time) api.KeyState {
 	switch {
 	case r.IsDeleting():
 		return api.KeyStatePendingDeletion
 	case r.awaitsMaterial(now):
 		return api.KeyStatePendingImport
+	case r.External != nil && r.External.Unavailable:
+		return api.KeyStateUnavailable
 	case !r.Enabled:
 		return api.KeyStateDisabled
 	}

@@ -50,6 +50,9 @@ type encodedKey struct {
 	Facts          []encodedFacts   `cbor:"14,keyasint,omitempty"` // of each material; absent: there are none of any
 	Rotation       *encodedRotation `cbor:"15,keyasint,omitempty"`
 	Pending        *encodedPending  `cbor:"16,keyasint,omitempty"`
+
+	KeyStore    string `cbor:"30,keyasint,omitempty"`
+	ExternalKey string `cbor:"31,keyasint,omitempty"`
 }
 
 // encodedFacts are what is known of a material beside its id.
@@ -108,7 +111,7 @@ var (
 		api.KeyUsageSignVerify, api.KeyUsageGenerateVerifyMac, api.KeyUsageKeyAgreement, api.KeyUsageEncapsulateDecapsulate,
 	}
 
-	origins = []api.Origin{"", api.OriginAWSKMS, api.OriginExternal}
+	origins = []api.Origin{"", api.OriginAWSKMS, api.OriginExternal, api.OriginExternalKeyStore}
 
 	rotationTypes = []api.RotationType{"", api.RotationTypeAutomatic, api.RotationTypeOnDemand}
 )
@@ -135,6 +138,9 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	}
 	if rec.Policy.Source != key.DefaultPolicy(r.partition, rec.Account()) {
 		e.Policy = rec.Policy.Source
+	}
+	if rec.External != nil {
+		e.KeyStore, e.ExternalKey = rec.External.StoreID, rec.External.KeyID
 	}
 	return record.Encode(recordVersion, e)
 }
@@ -177,6 +183,9 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		e.Policy = key.DefaultPolicy(r.partition, rec.Account())
 	}
 	rec.Policy = r.policies.compiled(e.Policy)
+	if rec.Origin == api.OriginExternalKeyStore {
+		rec.External = &key.External{StoreID: e.KeyStore, KeyID: e.ExternalKey}
+	}
 	return rec, nil
 }
 

@@ -61,6 +61,14 @@ func (r *Ring) open(ctx context.Context, id crypt.MaterialID, rec *key.Record) (
 	if !rec.IsSymmetric() {
 		return r.opened.load(id, func() (crypt.Key, error) { return r.openOther(ctx, id, rec) })
 	}
+	if rec.External != nil {
+		return r.openExternal(ctx, id, rec)
+	}
+	return r.openOwn(ctx, id, rec)
+}
+
+// openOwn opens symmetric material.
+func (r *Ring) openOwn(ctx context.Context, id crypt.MaterialID, rec *key.Record) (*crypt.Symmetric, error) {
 	m, err := r.materials.load(id, func() (compactMaterial, error) { return newMaterial(rec.Account(), rec.ID()), nil })
 	if err != nil {
 		return nil, err

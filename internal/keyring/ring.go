@@ -26,6 +26,7 @@ import (
 	"trent/internal/grant"
 	"trent/internal/iam"
 	"trent/internal/key"
+	"trent/internal/keystore"
 	"trent/internal/seal"
 	"trent/internal/store"
 )
@@ -44,6 +45,8 @@ type Options struct {
 	// CacheKeys bounds the keys, and separately the materials and the aliases,
 	// that are kept unsealed in memory. About 700 bytes each.
 	CacheKeys int
+	// Proxies asks the proxies of external key stores; nil: their keys cannot be used.
+	Proxies keystore.Proxies
 }
 
 // A Ring is all keys of a store. It may be used by many goroutines.
@@ -66,6 +69,9 @@ type Ring struct {
 	grantCounts *cache[address, int]
 
 	uses *lastUses // that are not stored yet
+
+	stores  *cache[Where, *keystore.Set]
+	proxies keystore.Proxies
 }
 
 // recordKey addresses a key by its id, or an alias by its name.
@@ -79,6 +85,11 @@ func (at recordKey) own() recordKey {
 
 // Where is the account and the Region that short references mean.
 type Where struct{ Account, Region string }
+
+// own is the same place with strings that hold on to nothing.
+func (w Where) own() Where {
+	return Where{unique.Make(w.Account).Value(), unique.Make(w.Region).Value()}
+}
 
 // New makes a ring over a store that s unseals.
 func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
@@ -105,6 +116,9 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 		grantCounts: newCache[address, int](o.CacheKeys/16, address.shared),
 
 		uses: newLastUses(),
+
+		stores:  newCache[Where, *keystore.Set](o.CacheKeys/16, Where.own),
+		proxies: proxiesOf(o),
 	}, nil
 }
 
@@ -264,7 +278,11 @@ func (r *Ring) record(ctx context.Context, at recordKey) (*key.Record, error) {
 	if err != nil {
 		return nil, unavailable(ctx, err)
 	}
-	return r.expand(at, &c), nil
+	rec := r.expand(at, &c)
+	if err := r.available(ctx, rec); err != nil {
+		return nil, err
+	}
+	return rec, nil
 }
 
 // errNoRecord says that a well-formed path has nothing at it.

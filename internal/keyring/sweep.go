@@ -151,6 +151,9 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	for _, m := range rec.AllMaterials() {
 		paths = append(paths, materialPath(m.ID))
 	}
+	if rec.External != nil {
+		paths = append(paths, externalPath(rec))
+	}
 	for _, name := range rec.Aliases {
 		paths = append(paths, recordKey{at.account, at.region, name}.aliasPath())
 	}

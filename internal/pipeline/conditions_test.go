@@ -150,13 +150,21 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:GenerateRandom": func(w *conditionWorld) (string, string) {
 		return "GenerateRandom", `{"NumberOfBytes":1,"Recipient":` + w.recipient() + `}`
 	},
-	"kms:GetKeyLastUsage":  func(w *conditionWorld) (string, string) { return "GetKeyLastUsage", `{"KeyId":"` + w.id + `"}` },
-	"kms:GetKeyPolicy":     func(w *conditionWorld) (string, string) { return "GetKeyPolicy", `{"KeyId":"` + w.id + `"}` },
-	"kms:ListAliases":      func(*conditionWorld) (string, string) { return "ListAliases", `{}` },
-	"kms:ListGrants":       func(w *conditionWorld) (string, string) { return "ListGrants", `{"KeyId":"` + w.id + `"}` },
-	"kms:ListKeyPolicies":  func(w *conditionWorld) (string, string) { return "ListKeyPolicies", `{"KeyId":"` + w.id + `"}` },
-	"kms:ListKeys":         func(*conditionWorld) (string, string) { return "ListKeys", `{}` },
-	"kms:ListResourceTags": func(w *conditionWorld) (string, string) { return "ListResourceTags", `{"KeyId":"` + w.id + `"}` },
+	"kms:CreateCustomKeyStore": func(*conditionWorld) (string, string) {
+		return "CreateCustomKeyStore", newStoreBody("cond", "/cond/kms/xks/v1")
+	},
+	"kms:UpdateCustomKeyStore":     func(*conditionWorld) (string, string) { return "UpdateCustomKeyStore", onStore("cks-0") },
+	"kms:DeleteCustomKeyStore":     func(*conditionWorld) (string, string) { return "DeleteCustomKeyStore", onStore("cks-0") },
+	"kms:ConnectCustomKeyStore":    func(*conditionWorld) (string, string) { return "ConnectCustomKeyStore", onStore("cks-0") },
+	"kms:DisconnectCustomKeyStore": func(*conditionWorld) (string, string) { return "DisconnectCustomKeyStore", onStore("cks-0") },
+	"kms:DescribeCustomKeyStores":  func(*conditionWorld) (string, string) { return "DescribeCustomKeyStores", `{}` },
+	"kms:GetKeyLastUsage":          func(w *conditionWorld) (string, string) { return "GetKeyLastUsage", `{"KeyId":"` + w.id + `"}` },
+	"kms:GetKeyPolicy":             func(w *conditionWorld) (string, string) { return "GetKeyPolicy", `{"KeyId":"` + w.id + `"}` },
+	"kms:ListAliases":              func(*conditionWorld) (string, string) { return "ListAliases", `{}` },
+	"kms:ListGrants":               func(w *conditionWorld) (string, string) { return "ListGrants", `{"KeyId":"` + w.id + `"}` },
+	"kms:ListKeyPolicies":          func(w *conditionWorld) (string, string) { return "ListKeyPolicies", `{"KeyId":"` + w.id + `"}` },
+	"kms:ListKeys":                 func(*conditionWorld) (string, string) { return "ListKeys", `{}` },
+	"kms:ListResourceTags":         func(w *conditionWorld) (string, string) { return "ListResourceTags", `{"KeyId":"` + w.id + `"}` },
 	"kms:ListRetirableGrants": func(*conditionWorld) (string, string) {
 		return "ListRetirableGrants", `{"RetiringPrincipal":"arn:aws:iam::111122223333:user/carol"}`
 	},

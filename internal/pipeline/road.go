@@ -26,6 +26,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/key"
 	"trent/internal/keyring"
+	"trent/internal/keystore"
 	"trent/internal/oidc"
 	"trent/internal/secret"
 	"trent/internal/wire"
@@ -123,6 +124,7 @@ type Road struct {
 	web        WebIdentities
 	evidence   Evidence // nil: none is taken
 	newKeys    action.NewKeys
+	proxies    keystore.Proxies
 	first      string // account of the deployment
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
@@ -159,6 +161,8 @@ type Options struct {
 	Evidence Evidence
 	// NewKeys makes keys; nil: each when it is asked for.
 	NewKeys action.NewKeys
+	// Proxies asks the proxies of external key stores; nil: none can be reached.
+	Proxies keystore.Proxies
 	// FirstAccount is the one whose principals may be allowed to operate the
 	// deployment; empty: nobody may.
 	FirstAccount string
@@ -181,11 +185,14 @@ func New(o Options) *Road {
 	r := &Road{
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
-		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
+		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 		declare: o.Declare, beforeDev: o.BeforeDev,
 	}
 	if r.web == nil {
 		r.web = oidc.New(oidc.Options{})
+	}
+	if r.proxies == nil {
+		r.proxies = keystore.NoProxies{}
 	}
 	if r.newKeys == nil {
 		r.newKeys = madeAtOnce{}

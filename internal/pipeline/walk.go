@@ -10,6 +10,7 @@ import (
 	"trent/internal/action"
 	"trent/internal/api"
 	"trent/internal/authz"
+	"trent/internal/crypt"
 	"trent/internal/fault"
 	"trent/internal/iam"
 	"trent/internal/identity"
@@ -236,8 +237,18 @@ func (w *walk) checkTokens() error {
 func (w *walk) newCall() action.Call {
 	return action.Call{
 		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
-		NewKeys: w.newKeys, WebIdentity: w.web.WebIdentity, Decisions: w,
+		NewKeys: w.newKeys, Proxies: w.proxies, Asker: w.asker(), WebIdentity: w.web.WebIdentity, Decisions: w,
 	}
+}
+
+// asker is the caller as the proxies of external key stores are told: of a session of a role, the role.
+func (w *walk) asker() crypt.Asker {
+	who := w.who.Principal
+	name := who.ARN
+	if who.RoleARN != "" {
+		name = who.RoleARN
+	}
+	return crypt.Asker{Principal: name, Operation: w.entry.Op.Name, RequestID: w.req.ID}
 }
 
 // run does the work and notes what it wishes for. For a dry run all of it has

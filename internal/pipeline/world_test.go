@@ -40,6 +40,7 @@ type world struct {
 
 	enclave *enclave
 	newKeys action.NewKeys // nil: each is made when it is asked for
+	proxies *fakeProxies
 
 	mu  sync.Mutex
 	now time.Time
@@ -63,7 +64,7 @@ func (s *memorySink) Append(line []byte) error {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, dir: t.TempDir(), audit: new(memorySink), now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, dir: t.TempDir(), audit: new(memorySink), proxies: newFakeProxies(), now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	st, err := bolt.Create(filepath.Join(w.dir, "trent.db"), bolt.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +87,7 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 	}
-	if w.ring, err = keyring.New(st, sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12}); err != nil {
+	if w.ring, err = keyring.New(st, sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12, Proxies: w.proxies}); err != nil {
 		t.Fatal(err)
 	}
 	w.enclave = newEnclave(t, w.now)
@@ -154,7 +155,7 @@ func (w *world) restart() {
 
 func (w *world) layRoad() {
 	w.road = pipeline.New(pipeline.Options{
-		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Audit: w.audit, NewKeys: w.newKeys, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, NewKeys: w.newKeys, Log: slog.New(slog.DiscardHandler), Now: w.clock,
 	})
 }
 

@@ -27,6 +27,7 @@ import (
 	"trent/internal/sigv4"
 	"trent/internal/store"
 	"trent/internal/store/bolt"
+	"trent/internal/xks"
 )
 
 // Server is a deployment that has been opened and verified.
@@ -44,11 +45,13 @@ type Server struct {
 	road    *pipeline.Road
 	declare *declare.Engine
 
-	ring  *keyring.Ring
-	pool  *keypool.Pool
-	users *identity.Directory
-	audit *audit.File
-	door  *httpd.Server
+	ring *keyring.Ring
+	pool *keypool.Pool
+
+	proxies *xks.Client
+	users   *identity.Directory
+	audit   *audit.File
+	door    *httpd.Server
 
 	sweeping sync.WaitGroup
 	stop     chan struct{}
@@ -124,7 +127,10 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
-	s.ring, err = keyring.New(s.store, sealer, keyring.Options{Tenants: s.users, Partition: set.Partition, CacheKeys: s.config.CacheKeys})
+	if s.proxies, err = externalProxies(s.config, s.log, s.now); err != nil {
+		return err
+	}
+	s.ring, err = keyring.New(s.store, sealer, keyring.Options{Tenants: s.users, Partition: set.Partition, CacheKeys: s.config.CacheKeys, Proxies: s.proxies})
 	if err != nil {
 		return err
 	}
@@ -147,7 +153,7 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	regions := regionsFrom(s.config.Regions, set.Partition)
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
-		Keys: s.ring, NewKeys: s.pool, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
+		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
 		Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
@@ -268,6 +274,7 @@ func isLoopback(address string) (bool, error) {
 // Serve answers on l until ctx ends, then lets the requests in flight finish.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.sweeping.Go(s.sweep)
+	s.sweeping.Go(func() { s.probe(s.proxies) })
 	done := make(chan error, 1)
 	go func() { done <- s.door.Serve(l) }()
 	var failed error

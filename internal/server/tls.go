@@ -20,7 +20,13 @@ func tlsFrom(o config.Serve) (*tls.Config, error) {
 	if o.TLSCert == "" || o.TLSKey == "" {
 		return nil, errors.New("tls-cert and tls-key go together: one of them is missing")
 	}
-	c := &certificate{certFile: o.TLSCert, keyFile: o.TLSKey}
+	return TLS(o.TLSCert, o.TLSKey)
+}
+
+// TLS makes the settings of a server from the PEM files of a certificate chain and its key, which are read again
+// when the certificate file changes.
+func TLS(certFile, keyFile string) (*tls.Config, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile}
 	if _, err := c.get(nil); err != nil {
 		return nil, err
 	}

@@ -171,7 +171,8 @@ func isSigned(list, name string) bool {
 // header is listed as signed and is not there, or has a line break in it, with
 // which one header could pass for two.
 func appendCanonical(b []byte, r *Request, a authorization, payload *[sha256.Size]byte) ([]byte, bool) {
-	b = append(append(b, r.Method...), "\n/\n"...)
+	b = append(append(b, r.Method...), '\n')
+	b = append(append(b, r.Path...), '\n')
 	b = append(append(b, a.query...), '\n')
 	top := len(b)
 	lines := 0

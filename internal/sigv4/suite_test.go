@@ -64,7 +64,7 @@ func TestSEC_A04_PublishedSuite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &Request{Host: h.Host, ContentLength: strconv.Itoa(len(body)), Header: h.Header, Body: body}
+			r := &Request{Path: "/", Host: h.Host, ContentLength: strconv.Itoa(len(body)), Header: h.Header, Body: body}
 			a, err := parseAuthorization(r)
 			if a.signed != c.signed || a.signature != c.signature {
 				t.Fatalf("parsed as %+v", a)

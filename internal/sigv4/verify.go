@@ -121,7 +121,16 @@ func NewVerifier(keys Keys, regions Regions) *Verifier {
 
 // Verify checks the signature of r at the time now.
 func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verified, error) {
-	if r.Method != "POST" || r.Path != "/" || r.RawQuery != "" {
+	if r.Path != "/" {
+		return Verified{}, fault.New(MissingAuthenticationToken, "Missing Authentication Token")
+	}
+	return v.VerifyPath(ctx, r, now)
+}
+
+// VerifyPath is Verify for a service with more paths than one. All their characters must be of those that stand
+// for themselves in a URI, so that a path is canonical as it is.
+func (v *Verifier) VerifyPath(ctx context.Context, r *Request, now time.Time) (Verified, error) {
+	if r.Method != "POST" || !plainPath(r.Path) || r.RawQuery != "" {
 		return Verified{}, fault.New(MissingAuthenticationToken, "Missing Authentication Token")
 	}
 	auth, err := parseAuthorization(r)
@@ -135,6 +144,27 @@ func (v *Verifier) Verify(ctx context.Context, r *Request, now time.Time) (Verif
 	auth.stamp = stamp[0]
 	return v.verify(ctx, r, auth, r.Header["X-Amz-Security-Token"], Window, now)
 }
+
+// plainPath reports whether a path is its own canonical form: nothing in it is escaped, or would be, and no
+// part is empty or says that it is another one.
+func plainPath(path string) bool {
+	if path == "/" {
+		return true
+	}
+	parts, ok := strings.CutPrefix(path, "/")
+	if !ok {
+		return false
+	}
+	for part := range strings.SplitSeq(parts, "/") {
+		if part == "" || part == "." || part == ".." || strings.Trim(part, unreserved) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// unreserved are the characters of RFC 3986, section 2.3.
+const unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
 
 // verify says all that can be said without the secret, of a signature that may be as old
 // as age, and then asks for the secret and holds the signature against it.
