@@ -271,10 +271,18 @@ func printDocument(out io.Writer, e *nitro.Explanation) error {
 	}
 	rows = nil
 	for _, r := range e.Contents.Measurements {
-		rows = append(rows, []string{r.Name, r.Value})
+		rows = append(rows, []string{r.Name, registerShown(r.Value)})
 	}
 	fmt.Fprintln(out)
 	return printTable(out, []string{"REGISTER", "VALUE"}, rows)
+}
+
+// registerShown lets the registers that hold something stand out.
+func registerShown(value string) string {
+	if strings.Trim(value, "0") == "" {
+		return fmt.Sprintf("%d bytes of zero", len(value)/2)
+	}
+	return value
 }
 
 func documentFacts(e *nitro.Explanation) []fact {

@@ -20,20 +20,21 @@ import (
 // cli is the whole command line. Help, environment variables and the
 // configuration file all come from its tags.
 type cli struct {
-	Quickstart quickstartCmd `cmd:"" help:"Make what is missing, serve, and show a data key. The way to try Trent."`
-	Init       initCmd       `cmd:"" help:"Make a root of trust, a store and an administrator in a new data directory."`
-	Serve      serveCmd      `cmd:"" help:"Serve the keys of a data directory."`
-	Status     statusCmd     `cmd:"" help:"Tell how a server is."`
-	Key        keyCmd        `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`
-	Alias      aliasCmd      `cmd:"" help:"Create, update, delete and list aliases."`
-	Datakey    datakeyCmd    `cmd:"" help:"Generate a data key."`
-	Account    accountCmd    `cmd:"" help:"Create, list, close and reopen accounts."`
-	Apply      applyCmd      `cmd:"" help:"Make accounts, principals, policies, keys and grants what a declaration says."`
-	Import     importCmd     `cmd:"" help:"Take over the keys of another server, in dev mode."`
-	Policy     policyCmd     `cmd:"" help:"Explain decisions, and find dangerous policies."`
-	Attest     attestCmd     `cmd:"" help:"Make attestation documents for trying, and explain any. Asks no server."`
-	XksProxy   xksProxyCmd   `cmd:"" name:"xks-proxy" help:"Let AWS KMS, or another Trent, use keys that lie in this one."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Quickstart  quickstartCmd  `cmd:"" help:"Make what is missing, serve, and show a data key. The way to try Trent."`
+	Init        initCmd        `cmd:"" help:"Make a root of trust, a store and an administrator in a new data directory."`
+	Serve       serveCmd       `cmd:"" help:"Serve the keys of a data directory."`
+	Status      statusCmd      `cmd:"" help:"Tell how a server is."`
+	Key         keyCmd         `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`
+	Alias       aliasCmd       `cmd:"" help:"Create, update, delete and list aliases."`
+	Datakey     datakeyCmd     `cmd:"" help:"Generate a data key."`
+	Account     accountCmd     `cmd:"" help:"Create, list, close and reopen accounts."`
+	Apply       applyCmd       `cmd:"" help:"Make accounts, principals, policies, keys and grants what a declaration says."`
+	Import      importCmd      `cmd:"" help:"Take over the keys of another server, in dev mode."`
+	Policy      policyCmd      `cmd:"" help:"Explain decisions, and find dangerous policies."`
+	Attest      attestCmd      `cmd:"" help:"Make attestation documents for trying, and explain any. Asks no server."`
+	Conformance conformanceCmd `cmd:"" help:"Perform every action of the API, and tell which outcomes were seen."`
+	XksProxy    xksProxyCmd    `cmd:"" name:"xks-proxy" help:"Let AWS KMS, or another Trent, use keys that lie in this one."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // world is what a command needs of its surroundings.

@@ -49,7 +49,7 @@ func (c *serveCmd) Run(w *world) error {
 	if err != nil {
 		return err
 	}
-	return serve(w.ctx, c.Store, c.Serve, log, func(l net.Listener) error {
+	return serve(w.ctx, c.Store, c.Serve, log, time.Now, func(l net.Listener) error {
 		log.Info("serving", "address", l.Addr().String(), "tls", c.TLSCert != "", "dir", c.Dir)
 		return nil
 	})
@@ -57,11 +57,11 @@ func (c *serveCmd) Run(w *world) error {
 
 // serve opens a deployment and serves it until ctx ends. started is called
 // once the listener is open; its error ends the server.
-func serve(ctx context.Context, st config.Store, o config.Serve, log *slog.Logger, started func(net.Listener) error) error {
+func serve(ctx context.Context, st config.Store, o config.Serve, log *slog.Logger, now func() time.Time, started func(net.Listener) error) error {
 	if err := harden(); err != nil {
 		log.Warn("the process could not be kept from being dumped", "error", err)
 	}
-	s, err := server.Open(ctx, st, o, log, time.Now)
+	s, err := server.Open(ctx, st, o, log, now)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (c *quickstartCmd) Run(w *world) error {
 	default:
 		return err
 	}
-	return serve(w.ctx, c.Store, o, log, func(l net.Listener) error {
+	return serve(w.ctx, c.Store, o, log, time.Now, func(l net.Listener) error {
 		return c.show(w, endpointOf(l, o))
 	})
 }

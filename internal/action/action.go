@@ -74,6 +74,8 @@ type Use[In any] struct {
 	// Operator says that only principals of the deployment's first account may be
 	// allowed this; of OnAccount.
 	Operator bool
+	// LastUse says that the last use of the key is to be looked up.
+	LastUse bool
 	// CallerAccount says that a decision that is not about a key has
 	// kms:CallerAccount all the same.
 	CallerAccount bool
@@ -135,6 +137,11 @@ type Held struct {
 	Role   *identity.Role
 	Key    crypt.Key
 	Blob   crypt.Blob
+
+	// Where the entry asked for it: the last use of the key, and how long it has gone without
+	// one, if never used since it was made.
+	LastUse keyring.LastUse
+	Unused  time.Duration
 }
 
 // A Call is the world as one run of an action sees it.
@@ -251,6 +258,9 @@ type Entry struct {
 	// uses do not: those that all actions of a service have alike. Or it is nil.
 	Condition func(c *Call, in api.Input, resource string, k iam.Key) iam.Value
 
+	// Tracked says that success is a use of the keys that were opened.
+	Tracked bool
+
 	Presigned     bool
 	Federates     func(api.Input) (role string, token secret.Bytes) // nil: it needs a signature
 	Compound, Dev bool
@@ -272,6 +282,7 @@ type Resource struct {
 
 	CallerAccount bool
 	Operator      bool
+	LastUse       bool
 	Operation     api.GrantOperation // that stands for Permit in a grant, if one can give it
 	Context       func(api.Input) map[string]string
 	Passes        func(*Call, *key.Record, api.Input) (*grant.Grant, error)
@@ -296,7 +307,7 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 	if _, ok := any(new(Out)).(api.Encloser); ok != op.Recipient {
 		panic(fmt.Sprintf("action: internal error: a Recipient of %s and %T do not fit together", a.Name, new(Out)))
 	}
-	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit, Compound: a.Compound, Dev: a.Dev}
+	e := &Entry{Op: op, Mutates: a.Mutates, Once: a.Once, Presigned: a.Presigned, Audit: a.Audit, Compound: a.Compound, Dev: a.Dev, Tracked: tracked(op)}
 	for _, d := range a.Digests {
 		e.Digests = append(e.Digests, Digest[api.Input]{d.Name, func(in *api.Input) []byte { return d.Of((*in).(any).(*In)) }})
 	}
@@ -323,7 +334,7 @@ func Declare[In, Out any](service *api.Service, a Action[In, Out]) *Entry {
 }
 
 func resource[In any](u Use[In]) Resource {
-	r := Resource{Kind: u.Kind, Usage: u.Usage, State: u.State, Opens: u.Opens, Abroad: u.Abroad, Alias: u.Alias, CallerAccount: u.CallerAccount, Operator: u.Operator}
+	r := Resource{Kind: u.Kind, Usage: u.Usage, State: u.State, Opens: u.Opens, Abroad: u.Abroad, Alias: u.Alias, CallerAccount: u.CallerAccount, Operator: u.Operator, LastUse: u.LastUse}
 	if u.Permit != "" {
 		r.Permit = iam.NewAction(u.Permit)
 		r.Operation = grant.OfPermission(u.Permit)

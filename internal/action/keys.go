@@ -55,17 +55,17 @@ func keys() []*Entry {
 			Uses:    manage("kms:EnableKey", key.Manageable, func(in *api.EnableKeyInput) string { return in.KeyId }),
 			Mutates: true,
 			Audit:   []string{"KeyId"},
-			Run: func(_ context.Context, c *Call, _ *api.EnableKeyInput) (*None, error) {
-				return c.setEnabled(true)
+			Run: func(ctx context.Context, c *Call, _ *api.EnableKeyInput) (*None, error) {
+				return c.setEnabled(ctx, true)
 			},
 		}),
 		entry(Action[api.DisableKeyInput, None]{
 			Name:    "DisableKey",
-			Uses:    manage("kms:DisableKey", key.Manageable, func(in *api.DisableKeyInput) string { return in.KeyId }),
+			Uses:    unused(manageUnder("kms:DisableKey", key.Manageable, func(in *api.DisableKeyInput) string { return in.KeyId }, Keys[api.DisableKeyInput]{})),
 			Mutates: true,
 			Audit:   []string{"KeyId"},
-			Run: func(_ context.Context, c *Call, _ *api.DisableKeyInput) (*None, error) {
-				return c.setEnabled(false)
+			Run: func(ctx context.Context, c *Call, _ *api.DisableKeyInput) (*None, error) {
+				return c.setEnabled(ctx, false)
 			},
 		}),
 		entry(Action[api.UpdateKeyDescriptionInput, None]{
@@ -79,7 +79,7 @@ func keys() []*Entry {
 		}),
 		entry(Action[api.ScheduleKeyDeletionInput, api.ScheduleKeyDeletionOutput]{
 			Name:    "ScheduleKeyDeletion",
-			Uses:    manageUnder("kms:ScheduleKeyDeletion", key.Schedulable, func(in *api.ScheduleKeyDeletionInput) string { return in.KeyId }, scheduleKeys()),
+			Uses:    unused(manageUnder("kms:ScheduleKeyDeletion", key.Schedulable, func(in *api.ScheduleKeyDeletionInput) string { return in.KeyId }, scheduleKeys())),
 			Rules:   scheduleRules,
 			Mutates: true,
 			Audit:   []string{"KeyId", "PendingWindowInDays"},
@@ -115,12 +115,20 @@ func (c *Call) change(was *key.Record, alter func(*key.Record)) (*None, error) {
 }
 
 // setEnabled is idempotent: what is so already is not written again.
-func (c *Call) setEnabled(on bool) (*None, error) {
+func (c *Call) setEnabled(ctx context.Context, on bool) (*None, error) {
 	rec := c.Held[0].Record
 	if rec.Enabled == on {
 		return nil, nil
 	}
-	return c.change(rec, func(r *key.Record) { r.Enabled = on })
+	now := rec.Clone()
+	now.Enabled = on
+	if now.RotationDue(c.Now) { // while it was disabled
+		if err := c.rotate(ctx, now, api.RotationTypeAutomatic); err != nil {
+			return nil, err
+		}
+	}
+	c.Wish(keyring.PutKey{Was: rec, Now: now})
+	return nil, nil
 }
 
 // anyKey is the ARN of a key that has no id yet. It stands where a policy is about all
@@ -242,7 +250,7 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 	if err != nil {
 		return nil, err
 	}
-	rec.SetMaterials(materialID)
+	rec.SetMaterials(key.Material{ID: materialID})
 	c.Wish(keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material})
 	return &api.CreateKeyOutput{KeyMetadata: metadata(rec, c.Now)}, nil
 }

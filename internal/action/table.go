@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), keyStores()} {
+	for _, family := range [][]*Entry{keys(), rotation(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), lastUse(), keyStores()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -15,19 +15,12 @@ func Table() map[string]*Entry {
 // UnsupportedOperationException, each with the reason. It shrinks to nothing.
 func NotYet() map[string]string {
 	const (
-		rotation    = "needs rotation of key material"
 		importing   = "needs imported key material"
 		multiRegion = "needs multi-Region keys"
-		lastUsage   = "needs the record of last use"
 	)
 	return map[string]string{
-		"EnableKeyRotation": rotation, "DisableKeyRotation": rotation, "GetKeyRotationStatus": rotation,
-		"RotateKeyOnDemand": rotation, "ListKeyRotations": rotation,
-
 		"GetParametersForImport": importing, "ImportKeyMaterial": importing, "DeleteImportedKeyMaterial": importing,
 
 		"ReplicateKey": multiRegion, "UpdatePrimaryRegion": multiRegion,
-
-		"GetKeyLastUsage": lastUsage,
 	}
 }

@@ -53,6 +53,7 @@ action, action/adminaction, action/iamaction, action/stsaction, api, api/adminap
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 audit, fault, iam, secret, sigv4                            < xksproxy
+api, fault                                                  < conformance
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest
@@ -75,7 +76,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance"}
 
 type goPackage struct {
 	ImportPath string

@@ -17,7 +17,7 @@ func record() *key.Record {
 		Kind: key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
 		ARN:  arn.Key("aws", "us-east-1", "111122223333", id), Enabled: true,
 	}
-	r.SetMaterials(key.MaterialID{1})
+	r.SetMaterials(key.Material{ID: key.MaterialID{1}})
 	return r
 }
 
@@ -55,12 +55,13 @@ func TestGone(t *testing.T) {
 
 // A changed copy leaves the record as it was, materials included, however many.
 func TestCloneSharesNothing(t *testing.T) {
-	for _, ids := range [][]key.MaterialID{nil, {{1}}, {{1}, {2}, {3}}} {
+	m := func(n byte) key.Material { return key.Material{ID: key.MaterialID{n}} }
+	for _, ids := range [][]key.Material{nil, {m(1)}, {m(1), m(2), m(3)}} {
 		r := record()
 		r.SetMaterials(ids...)
 		r.Tags, r.Aliases = []key.Tag{{Key: "a", Value: "b"}}, []string{"alias/a"}
 		c := r.Clone()
-		c.SetMaterials(append(ids, key.MaterialID{9})...)
+		c.SetMaterials(append(ids, m(9))...)
 		c.Tags[0].Value, c.Aliases[0] = "changed", "alias/changed"
 		if len(r.Materials) != len(ids) || r.Has(key.MaterialID{9}) || r.Tags[0].Value != "b" || r.Aliases[0] != "alias/a" {
 			t.Errorf("%d materials: the record changed with its copy", len(ids))

@@ -26,21 +26,17 @@ type Record struct {
 	MultiRegion    bool
 	Enabled        bool // what the operator wishes; State says what is
 
-	Materials []MaterialID // oldest first; the last is the current one
-	Aliases   []string     // names with their prefix, in the key's own account and Region
-	Tags      []Tag        // in order of creation
+	Materials []Material // oldest first; the last is the current one
+	Rotation  Rotation   // by the clock
+	Aliases   []string   // names with their prefix, in the key's own account and Region
+	Tags      []Tag      // in order of creation
 	Policy    *iam.Policy
 
 	External *External // of EXTERNAL_KEY_STORE; nil for others
 
 	Rev uint64 // of the store; zero for a record that was never stored
 
-	first [1]MaterialID // where Materials lies, for the many keys that have one
-}
-
-// SetMaterials copies ids, oldest first.
-func (r *Record) SetMaterials(ids ...MaterialID) {
-	r.Materials = append(r.first[:0:1], ids...)
+	first [1]Material // where Materials lies, for the many keys that have one
 }
 
 // ID is the key id: a lower-case UUID, or mrk- and 32 hexadecimal digits.
@@ -98,10 +94,6 @@ func (m Moment) Time() time.Time {
 	return time.UnixMilli(int64(m)).UTC()
 }
 
-// A MaterialID names one material of one key: 32 bytes that are also in the
-// header of each ciphertext made under it.
-type MaterialID = [32]byte
-
 // A Tag of a key.
 type Tag struct{ Key, Value string }
 
@@ -110,17 +102,6 @@ const (
 	MaxAliases = 50
 	MaxTags    = 50
 )
-
-// Current is the material that encrypts, and whether there is one.
-func (r *Record) Current() (MaterialID, bool) {
-	if len(r.Materials) == 0 {
-		return MaterialID{}, false
-	}
-	return r.Materials[len(r.Materials)-1], true
-}
-
-// Has reports whether id is one of the key's materials.
-func (r *Record) Has(id MaterialID) bool { return slices.Contains(r.Materials, id) }
 
 // Clone copies the record, for a change. The slices are copied too.
 func (r *Record) Clone() *Record {

@@ -12,7 +12,7 @@ import (
 // is in is part of the record, as it is found.
 func (r *Record) State(now time.Time) api.KeyState {
 	switch {
-	case r.DeletionDate != Never:
+	case r.IsDeleting():
 		return api.KeyStatePendingDeletion
 	case len(r.Materials) == 0:
 		return api.KeyStatePendingImport
@@ -23,6 +23,9 @@ func (r *Record) State(now time.Time) api.KeyState {
 	}
 	return api.KeyStateEnabled
 }
+
+// IsDeleting reports whether the key is to be deleted, now or later.
+func (r *Record) IsDeleting() bool { return r.DeletionDate != Never }
 
 // Gone reports whether the key's deletion date has passed. A key that is gone
 // does not exist, for anyone, though its record may still await the sweeper.
@@ -38,12 +41,15 @@ type StateRule int
 const (
 	AnyState     StateRule = iota // reads, policies, deleting an alias
 	Usable                        // cryptography
+	Grantable                     // new grants: for when it is usable
 	Readable                      // its public half
 	NotDeleting                   // tags, description, new aliases
 	Manageable                    // enable, disable
 	Schedulable                   // schedule a deletion
 	DeletingOnly                  // cancel a deletion
 	NewTarget                     // the key that an alias is moved to
+	Rotatable                     // automatic rotation on and off
+	RotatableNow                  // rotation on demand
 )
 
 // Check refuses with the text of the table, or returns nil.
@@ -51,11 +57,23 @@ func (rule StateRule) Check(r *Record, now time.Time) error {
 	switch state := r.State(now); rule {
 	case Usable:
 		return usable(r, state)
+	case Grantable:
+		if state == api.KeyStateUnavailable {
+			return nil
+		}
+		return usable(r, state)
 	case Readable:
 		if state == api.KeyStateDisabled {
 			return nil
 		}
 		return usable(r, state)
+	case RotatableNow:
+		if state == api.KeyStatePendingImport {
+			return invalidState(r, "is pending import.")
+		}
+		return rotatable(r, state)
+	case Rotatable:
+		return rotatable(r, state)
 	case NotDeleting, Schedulable:
 		return notDeleting(r, state, longPending)
 	case NewTarget:
@@ -84,7 +102,7 @@ func usable(r *Record, state api.KeyState) error {
 	case api.KeyStateEnabled:
 		return nil
 	case api.KeyStateDisabled:
-		return fault.New(api.DisabledException, r.ARN+" is disabled.")
+		return errDisabled(r)
 	case api.KeyStatePendingDeletion:
 		return invalidState(r, shortPending)
 	case api.KeyStatePendingImport:
@@ -92,6 +110,16 @@ func usable(r *Record, state api.KeyState) error {
 	}
 	return invalidState(r, "is unavailable.")
 }
+
+// rotatable leaves a key that awaits its material to the rules about origins.
+func rotatable(r *Record, state api.KeyState) error {
+	if state == api.KeyStateDisabled {
+		return errDisabled(r)
+	}
+	return notDeleting(r, state, longPending)
+}
+
+func errDisabled(r *Record) error { return fault.New(api.DisabledException, r.ARN+" is disabled.") }
 
 func notDeleting(r *Record, state api.KeyState, text string) error {
 	if state == api.KeyStatePendingDeletion {

@@ -23,6 +23,14 @@ func CheckAsymmetric(r *Record) error {
 	return nil
 }
 
+// CheckOrigin reports a key whose material comes from elsewhere than an action can take.
+func CheckOrigin(r *Record, want api.Origin) error {
+	if r.Origin == want {
+		return nil
+	}
+	return fault.Newf(api.UnsupportedOperationException, "%s origin is %s which is not valid for this operation.", r.ARN, r.Origin)
+}
+
 // CheckEncryption reports an algorithm that the key does not encrypt with; none is
 // SYMMETRIC_DEFAULT.
 func CheckEncryption(r *Record, alg api.EncryptionAlgorithm) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"trent/internal/api"
 	"trent/internal/crypt"
@@ -88,7 +89,8 @@ func (c PutKey) add(r *Ring, b *store.Batch) error {
 	if err := r.put(b, c.Now.Account(), placeOf(c.Now).keyPath(), content, was); err != nil {
 		return err
 	}
-	return c.reschedule(b)
+	c.reschedule(b)
+	return nil
 }
 
 // put seals content of an account for a path and adds it to the batch, on condition that the
@@ -103,26 +105,19 @@ func (r *Ring) put(b *store.Batch, account, path string, content []byte, was uin
 	return nil
 }
 
-// reschedule keeps the index of due deletions in step with the record.
-func (c PutKey) reschedule(b *store.Batch) error {
-	var was string
-	if c.Was != nil && c.Was.DeletionDate != key.Never {
-		was = duePath(c.Was)
+// reschedule keeps the indexes by date in step with the record.
+func (c PutKey) reschedule(b *store.Batch) {
+	was, now := dates(c.Was), dates(c.Now)
+	for _, path := range was {
+		if !slices.Contains(now, path) {
+			b.Delete = append(b.Delete, path)
+		}
 	}
-	var now string
-	if c.Now.DeletionDate != key.Never {
-		now = duePath(c.Now)
+	for _, path := range now {
+		if !slices.Contains(was, path) {
+			b.Put = append(b.Put, store.Put{Path: path, Value: []byte{recordVersion}})
+		}
 	}
-	if was == now {
-		return nil
-	}
-	if was != "" {
-		b.Delete = append(b.Delete, was)
-	}
-	if now != "" {
-		b.Put = append(b.Put, store.Put{Path: now, Value: []byte{recordVersion}})
-	}
-	return nil
 }
 
 func (c PutKey) forget(r *Ring, _ bool) { r.forgetKey(placeOf(c.Now)) }

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"slices"
 	"unique"
 
 	"trent/internal/arn"
@@ -60,9 +61,10 @@ type compactKey struct {
 
 // moreOfKey is what few keys have.
 type moreOfKey struct {
-	older   []crypt.MaterialID // before the current one
-	aliases []string
-	tags    []key.Tag
+	materials []key.Material // all of them, if more is to be said of them than one id
+	rotation  key.Rotation
+	aliases   []string
+	tags      []key.Tag
 
 	external *key.External
 }
@@ -73,31 +75,31 @@ func compact(rec *key.Record) compactKey {
 		deletion: rec.DeletionDate, window: rec.DeletionWindow, enabled: rec.Enabled, multiRegion: rec.MultiRegion,
 	}
 	c.material, c.current = rec.Current()
-	var older []crypt.MaterialID
-	if len(rec.Materials) > 1 {
-		older = rec.Materials[:len(rec.Materials)-1]
+	more := moreOfKey{rotation: rec.Rotation, aliases: rec.Aliases, tags: rec.Tags, external: rec.External}
+	if n := len(rec.Materials); n > 1 || n == 1 && !isPlain(&rec.Materials[0]) {
+		more.materials = slices.Clone(rec.Materials) // which may lie in the record
 	}
-	if len(older)+len(rec.Aliases)+len(rec.Tags) > 0 || rec.External != nil {
-		c.more = &moreOfKey{older, rec.Aliases, rec.Tags, rec.External}
+	if len(more.materials)+len(more.aliases)+len(more.tags) > 0 || more.rotation != (key.Rotation{}) || more.external != nil {
+		c.more = &more
 	}
 	return c
 }
 
-// record makes the record of the key at a place. Records are immutable, so the
+// expand makes the record of the key at a place. Records are immutable, so the
 // slices may be those of the cache.
 func (r *Ring) expand(at recordKey, c *compactKey) *key.Record {
 	rec := &key.Record{
 		Kind: c.kind, ARN: arn.Key(r.partition, at.region, at.account, at.name), Policy: c.policy, Description: c.description,
 		Rev: c.rev, Created: c.created, DeletionDate: c.deletion, DeletionWindow: c.window, Enabled: c.enabled, MultiRegion: c.multiRegion,
 	}
+	if c.more != nil {
+		rec.Aliases, rec.Tags, rec.Rotation, rec.External = c.more.aliases, c.more.tags, c.more.rotation, c.more.external
+	}
 	switch {
-	case c.more != nil:
-		rec.Aliases, rec.Tags, rec.External = c.more.aliases, c.more.tags, c.more.external
-		if c.current {
-			rec.SetMaterials(append(c.more.older[:len(c.more.older):len(c.more.older)], c.material)...)
-		}
+	case c.more != nil && c.more.materials != nil:
+		rec.Materials = slices.Clip(c.more.materials)
 	case c.current:
-		rec.SetMaterials(c.material)
+		rec.SetMaterials(key.Material{ID: c.material})
 	}
 	return rec
 }

@@ -34,22 +34,37 @@ const recordVersion = 1
 // encodedKey is the content of a key's record. Account, Region and id are in
 // its path, to which the content is sealed. Numbers are docs/spec/records.md's.
 type encodedKey struct {
-	Created        key.Moment   `cbor:"1,keyasint"`
-	Description    string       `cbor:"2,keyasint,omitempty"`
-	Spec           int          `cbor:"3,keyasint"` // index in specs
-	Usage          int          `cbor:"4,keyasint"` // index in usages
-	Origin         int          `cbor:"5,keyasint"` // index in origins
-	MultiRegion    bool         `cbor:"6,keyasint,omitempty"`
-	Enabled        bool         `cbor:"7,keyasint,omitempty"`
-	DeletionDate   key.Moment   `cbor:"8,keyasint,omitempty"`
-	DeletionWindow int32        `cbor:"9,keyasint,omitempty"`
-	Materials      [][]byte     `cbor:"10,keyasint"`
-	Aliases        []string     `cbor:"11,keyasint,omitempty"`
-	Tags           []encodedTag `cbor:"12,keyasint,omitempty"`
-	Policy         string       `cbor:"13,keyasint,omitempty"` // absent: the default policy of the account
+	Created        key.Moment       `cbor:"1,keyasint"`
+	Description    string           `cbor:"2,keyasint,omitempty"`
+	Spec           int              `cbor:"3,keyasint"` // index in specs
+	Usage          int              `cbor:"4,keyasint"` // index in usages
+	Origin         int              `cbor:"5,keyasint"` // index in origins
+	MultiRegion    bool             `cbor:"6,keyasint,omitempty"`
+	Enabled        bool             `cbor:"7,keyasint,omitempty"`
+	DeletionDate   key.Moment       `cbor:"8,keyasint,omitempty"`
+	DeletionWindow int32            `cbor:"9,keyasint,omitempty"`
+	Materials      [][]byte         `cbor:"10,keyasint"`
+	Aliases        []string         `cbor:"11,keyasint,omitempty"`
+	Tags           []encodedTag     `cbor:"12,keyasint,omitempty"`
+	Policy         string           `cbor:"13,keyasint,omitempty"` // absent: the default policy of the account
+	Facts          []encodedFacts   `cbor:"14,keyasint,omitempty"` // of each material; absent: there are none of any
+	Rotation       *encodedRotation `cbor:"15,keyasint,omitempty"`
 
 	KeyStore    string `cbor:"30,keyasint,omitempty"`
 	ExternalKey string `cbor:"31,keyasint,omitempty"`
+}
+
+// encodedFacts are what is known of a material beside its id.
+type encodedFacts struct {
+	_       struct{} `cbor:",toarray"`
+	Rotated key.Moment
+	How     int // index in rotationTypes
+}
+
+type encodedRotation struct {
+	_      struct{} `cbor:",toarray"`
+	Period int32
+	Next   key.Moment
 }
 
 type encodedTag struct {
@@ -81,6 +96,8 @@ var (
 	}
 
 	origins = []api.Origin{"", api.OriginAWSKMS, api.OriginExternal, api.OriginExternalKeyStore}
+
+	rotationTypes = []api.RotationType{"", api.RotationTypeAutomatic, api.RotationTypeOnDemand}
 )
 
 func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
@@ -93,8 +110,9 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	if e.Spec < 1 || e.Usage < 1 || e.Origin < 1 {
 		return nil, fmt.Errorf("keyring: no number for %s, %s, %s", rec.Spec, rec.Usage, rec.Origin)
 	}
-	for i := range rec.Materials {
-		e.Materials = append(e.Materials, rec.Materials[i][:])
+	e.Materials, e.Facts = encodeMaterials(rec.Materials)
+	if rec.Rotation != (key.Rotation{}) {
+		e.Rotation = &encodedRotation{Period: rec.Rotation.Period, Next: rec.Rotation.Next}
 	}
 	for _, t := range rec.Tags {
 		e.Tags = append(e.Tags, encodedTag{Key: t.Key, Value: t.Value})
@@ -128,14 +146,14 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		DeletionDate: e.DeletionDate, DeletionWindow: e.DeletionWindow,
 		Aliases: e.Aliases, Rev: uint64(rev),
 	}
-	var ids []crypt.MaterialID
-	for _, m := range e.Materials {
-		if len(m) != len(crypt.MaterialID{}) {
-			return nil, errors.New("keyring: decode: a material id of the wrong length")
-		}
-		ids = append(ids, crypt.MaterialID(m))
+	materials, err := decodeMaterials(e.Materials, e.Facts)
+	if err != nil {
+		return nil, err
 	}
-	rec.SetMaterials(ids...)
+	rec.SetMaterials(materials...)
+	if e.Rotation != nil {
+		rec.Rotation = key.Rotation{Period: e.Rotation.Period, Next: e.Rotation.Next}
+	}
 	for _, t := range e.Tags {
 		rec.Tags = append(rec.Tags, key.Tag{Key: t.Key, Value: t.Value})
 	}
@@ -147,6 +165,45 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		rec.External = &key.External{StoreID: e.KeyStore, KeyID: e.ExternalKey}
 	}
 	return rec, nil
+}
+
+// encodeMaterials gives the ids and, unless there are none of any, the facts.
+func encodeMaterials(all []key.Material) (ids [][]byte, facts []encodedFacts) {
+	known := false
+	for i := range all {
+		m := &all[i]
+		ids = append(ids, m.ID[:])
+		facts = append(facts, encodedFacts{Rotated: m.Rotated, How: slices.Index(rotationTypes, m.How)})
+		known = known || !isPlain(m)
+	}
+	if !known {
+		return ids, nil
+	}
+	return ids, facts
+}
+
+// isPlain reports whether there is nothing to know of a material but its id.
+func isPlain(m *key.Material) bool { return *m == key.Material{ID: m.ID} }
+
+func decodeMaterials(ids [][]byte, facts []encodedFacts) ([]key.Material, error) {
+	if len(facts) > 0 && len(facts) != len(ids) {
+		return nil, errors.New("keyring: decode: there are not as many facts as materials")
+	}
+	all := make([]key.Material, len(ids))
+	for i, id := range ids {
+		if len(id) != len(crypt.MaterialID{}) {
+			return nil, errors.New("keyring: decode: a material id of the wrong length")
+		}
+		all[i].ID = crypt.MaterialID(id)
+		if len(facts) == 0 {
+			continue
+		}
+		if how := facts[i].How; how < 0 || how >= len(rotationTypes) {
+			return nil, record.ErrVersion
+		}
+		all[i].Rotated, all[i].How = facts[i].Rotated, rotationTypes[facts[i].How]
+	}
+	return all, nil
 }
 
 func (r *Ring) decodeAlias(at recordKey, content []byte, rev store.Rev) (*key.Alias, error) {

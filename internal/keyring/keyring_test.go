@@ -93,7 +93,7 @@ func makeKey(t testing.TB, r *Ring) *key.Record {
 	rec := &key.Record{
 		Kind: key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
 		ARN:  arn.Key("aws", home.Region, home.Account, id), Created: key.MomentOf(noon), Enabled: true,
-		Materials: []crypt.MaterialID{materialID}, Policy: policy,
+		Materials: []key.Material{{ID: materialID}}, Policy: policy,
 	}
 	if err := r.Commit(ctx, []Change{PutKey{Now: rec}, PutMaterial{Key: rec, ID: materialID, Material: material}}, nil); err != nil {
 		t.Fatal(err)
@@ -353,10 +353,14 @@ func TestRecordRoundTrip(t *testing.T) {
 			Description: text.Draw(t, "description"), Enabled: rapid.Bool().Draw(t, "enabled"), MultiRegion: rapid.Bool().Draw(t, "multi"),
 			Created: key.Moment(rapid.Int64Range(1, 1<<42).Draw(t, "created")), DeletionDate: key.Moment(rapid.Int64Range(0, 1<<42).Draw(t, "deletion")),
 			DeletionWindow: rapid.Int32Range(0, 30).Draw(t, "window"),
+			Rotation:       key.Rotation{Period: rapid.Int32Range(0, 2560).Draw(t, "period"), Next: key.Moment(rapid.Int64Range(0, 1<<42).Draw(t, "next"))},
 			Aliases:        rapid.SliceOfN(text, 0, 5).Draw(t, "aliases"),
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "materials") {
-			rec.Materials = append(rec.Materials, crypt.MaterialID(crypt.Random(32).Expose()))
+			rec.Materials = append(rec.Materials, key.Material{
+				ID:      crypt.MaterialID(crypt.Random(32).Expose()),
+				Rotated: key.Moment(rapid.Int64Range(0, 1<<42).Draw(t, "rotated")), How: rapid.SampledFrom(rotationTypes).Draw(t, "how"),
+			})
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "tags") {
 			rec.Tags = append(rec.Tags, key.Tag{Key: text.Draw(t, "k"), Value: text.Draw(t, "v")})
@@ -377,6 +381,11 @@ func TestRecordRoundTrip(t *testing.T) {
 		again, err := r.encodeRecord(got)
 		if err != nil || !bytes.Equal(content, again) || got.ARN != rec.ARN || got.Rev != 7 || got.Policy != rec.Policy {
 			t.Fatalf("%+v became %+v (%v)", rec, got, err)
+		}
+		c := compact(got)
+		cached, err := r.encodeRecord(r.expand(placeOf(rec), &c))
+		if err != nil || !bytes.Equal(content, cached) {
+			t.Fatalf("%+v is another one from the cache (%v)", rec, err)
 		}
 	})
 }

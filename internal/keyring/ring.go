@@ -67,6 +67,8 @@ type Ring struct {
 	grants      *cache[granteeKey, *grant.Set] // all of one grantee on one key; most have none
 	grantCounts *cache[address, int]
 
+	uses *lastUses // that are not stored yet
+
 	stores  *cache[Where, *keystore.Set]
 	proxies keystore.Proxies
 }
@@ -107,6 +109,8 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 
 		grants:      newCache[granteeKey, *grant.Set](o.CacheKeys, granteeKey.own),
 		grantCounts: newCache[address, int](o.CacheKeys/16, address.shared),
+
+		uses: newLastUses(),
 
 		stores:  newCache[Where, *keystore.Set](o.CacheKeys/16, Where.own),
 		proxies: proxiesOf(o),

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"trent/internal/api"
+	"trent/internal/crypt"
 	"trent/internal/key"
 	"trent/internal/store"
 )
@@ -14,76 +17,100 @@ import (
 // page is how many records the sweeper handles at once.
 const page = 64
 
-// duePath is the entry of a key in the index of scheduled deletions: it sorts
-// by date, to the minute.
-func duePath(rec *key.Record) string {
-	return "due/" + minute(rec.DeletionDate.Time()) + "/" + placeOf(rec).keyPath()
+// Swept is what a sweep did.
+type Swept struct {
+	Deleted int           // keys whose date had passed
+	Rotated []*key.Record // keys that the clock has rotated, as they are now
 }
 
-// Sweep deletes what is over: keys whose date has passed, with their material
-// and aliases, and signatures that are too old to be replayed. It is a
-// convenience for the disk: State and Gone have said so since the instant
-// itself. It returns the number of keys deleted.
-func (r *Ring) Sweep(ctx context.Context, now time.Time) (int, error) {
+// Sweep does what nobody asks for. It deletes what is over: keys whose date has passed, with
+// their material and aliases, and signatures that are too old to be replayed. That is a
+// convenience for the disk: State and Gone have said so since the instant itself. And
+// it rotates keys that are due. Several nodes may sweep at once: each change is made on
+// condition that the record is the one that it was decided on. What fails for one key does
+// not keep the others waiting.
+func (r *Ring) Sweep(ctx context.Context, now time.Time) (Swept, error) {
+	var done Swept
 	if err := r.sweepSightings(ctx, now); err != nil {
-		return 0, err
+		return done, err
 	}
+	return done, errors.Join(r.sweepDeletions(ctx, now, &done), r.sweepRotations(ctx, now, &done))
+}
+
+func (r *Ring) sweepDeletions(ctx context.Context, now time.Time, done *Swept) error {
 	gone, err := r.goneKeys(ctx, now)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	n := 0
+	var failed []error
 	for path := range gone {
 		switch err := r.deleteKey(ctx, path, now); {
 		case err == nil:
-			n++
-		case errors.Is(err, ErrLostRace), IsAbsent(err):
-			// Changed by another, or deleted already: the next sweep looks again.
-		default:
-			return n, fmt.Errorf("delete %s: %w", path, err)
+			done.Deleted++
+		case !isSettled(err):
+			failed = append(failed, fmt.Errorf("delete %s: %w", path, err))
 		}
 	}
-	return n, nil
+	return errors.Join(failed...)
+}
+
+// isSettled reports whether another has been there first: the next sweep looks again.
+func isSettled(err error) bool { return errors.Is(err, ErrLostRace) || IsAbsent(err) }
+
+// sweepRotations rotates the keys that are due.
+func (r *Ring) sweepRotations(ctx context.Context, now time.Time, done *Swept) error {
+	var failed []error
+	err := r.due(ctx, rotations, now, func(at recordKey) error {
+		rotated, err := r.rotateKey(ctx, at, now)
+		switch {
+		case rotated != nil:
+			done.Rotated = append(done.Rotated, rotated)
+		case err != nil && !isSettled(err):
+			failed = append(failed, fmt.Errorf("rotate %s: %w", at.keyPath(), err))
+		}
+		return nil
+	})
+	return errors.Join(append(failed, err)...)
+}
+
+// rotateKey rotates a key, and gives it as it is then, unless it is not due.
+func (r *Ring) rotateKey(ctx context.Context, at recordKey, now time.Time) (*key.Record, error) {
+	r.forgetKey(at) // decide on what is stored, not on what is remembered
+	was, err := r.record(ctx, at)
+	if err != nil || !was.RotationDue(now) {
+		return nil, err
+	}
+	material := crypt.NewMaterial()
+	id, err := crypt.MaterialIDOf(was.ID(), material)
+	if err != nil {
+		return nil, err
+	}
+	rotated := was.Clone()
+	rotated.Rotate(id, api.RotationTypeAutomatic, now)
+	if err := r.Commit(ctx, []Change{PutKey{was, rotated}, PutMaterial{rotated, id, material}}, nil); err != nil {
+		return nil, err
+	}
+	return rotated, nil
 }
 
 // goneKeys returns the paths of keys that do not exist any more and have not
-// been swept yet. There are few: those since the last sweep.
+// been swept yet.
 func (r *Ring) goneKeys(ctx context.Context, now time.Time) (map[string]bool, error) {
 	gone := make(map[string]bool)
-	after := ""
-	for {
-		recs, err := r.store.List(ctx, "due/", after, page, true)
-		if err != nil {
-			return nil, unavailable(ctx, err)
+	err := r.due(ctx, deletions, now, func(at recordKey) error {
+		k, err := r.record(ctx, at)
+		switch {
+		case err == nil && k.Gone(now):
+			gone[at.keyPath()] = true
+		case err != nil && !IsAbsent(err):
+			return err
 		}
-		for _, rec := range recs {
-			at, ok := parseDue(rec.Path, now)
-			if !ok {
-				return gone, nil // in order: all that follow are later
-			}
-			after = rec.Path
-			k, err := r.record(ctx, at)
-			if err != nil && !IsAbsent(err) {
-				return nil, err
-			}
-			if err == nil && k.Gone(now) {
-				gone[at.keyPath()] = true
-			}
-		}
-		if len(recs) < page {
-			return gone, nil
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-}
-
-// parseDue reads an entry of the index, or reports false for one that is of a
-// later minute.
-func parseDue(path string, now time.Time) (recordKey, bool) {
-	parts := strings.Split(strings.TrimPrefix(path, "due/"), "/")
-	if len(parts) != 5 || parts[0] > minute(now) {
-		return recordKey{}, false
-	}
-	return recordKey{parts[2], parts[3], parts[4]}, true
+	return gone, nil
 }
 
 func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error {
@@ -100,34 +127,45 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	if err := r.deleteGrants(ctx, at); err != nil {
 		return err
 	}
-	b := store.Batch{
-		If:     []store.Condition{{Path: path, Rev: store.Rev(rec.Rev)}},
-		Delete: []string{path, duePath(rec)},
-	}
-	for _, id := range rec.Materials {
-		b.Delete = append(b.Delete, materialPath(id))
+	var paths []string
+	for _, m := range rec.Materials {
+		paths = append(paths, materialPath(m.ID))
 	}
 	if rec.External != nil {
-		b.Delete = append(b.Delete, externalPath(rec))
+		paths = append(paths, externalPath(rec))
 	}
 	for _, name := range rec.Aliases {
-		b.Delete = append(b.Delete, recordKey{at.account, at.region, name}.aliasPath())
+		paths = append(paths, recordKey{at.account, at.region, name}.aliasPath())
 	}
-	_, err = r.store.Commit(ctx, b)
-	if _, lost := errors.AsType[*store.Conflict](err); lost {
-		return ErrLostRace
+	// The record goes last, so that what is left of a deletion that was interrupted is found again.
+	for chunk := range slices.Chunk(paths, page) {
+		if err := r.deleteWith(ctx, rec, chunk); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if err := r.deleteWith(ctx, rec, append(dates(rec), at.lastUsePath(), path)); err != nil {
 		return err
 	}
 	r.forgetKey(at)
-	for _, id := range rec.Materials {
-		r.forgetMaterial(id)
+	if where, ok := addressOf(at); ok {
+		r.uses.forget(where)
+	}
+	for _, m := range rec.Materials {
+		r.forgetMaterial(m.ID)
 	}
 	for _, name := range rec.Aliases {
 		r.aliases.drop(recordKey{at.account, at.region, name})
 	}
 	return nil
+}
+
+// deleteWith deletes paths on condition that the record of a key is still this one.
+func (r *Ring) deleteWith(ctx context.Context, rec *key.Record, paths []string) error {
+	_, err := r.store.Commit(ctx, store.Batch{If: []store.Condition{{Path: placeOf(rec).keyPath(), Rev: store.Rev(rec.Rev)}}, Delete: paths})
+	if _, lost := errors.AsType[*store.Conflict](err); lost {
+		return ErrLostRace
+	}
+	return err
 }
 
 func (r *Ring) sweepSightings(ctx context.Context, now time.Time) error {

@@ -7,6 +7,7 @@ import (
 	"trent/internal/api"
 	"trent/internal/audit"
 	"trent/internal/fault"
+	"trent/internal/keyring"
 )
 
 // answer is rooms 9 and 10: encode, write down, and only then let go. An answer
@@ -22,6 +23,9 @@ func (w *walk) answer(err error) Answer {
 		a.Body, a.Status = w.codec.EncodeFault(w.req.Room[:0], f, w.req.ID)
 		w.report(f)
 	}
+	if f == nil {
+		w.noteUses()
+	}
 	if err := w.writeDown(f, a.Status); err != nil {
 		w.log.Error("the audit record could not be written", "request", w.req.ID, "error", err)
 		if !w.open {
@@ -30,6 +34,18 @@ func (w *walk) answer(err error) Answer {
 		}
 	}
 	return a
+}
+
+// noteUses remembers that the keys that were opened have been used.
+func (w *walk) noteUses() {
+	if !w.entry.Tracked {
+		return
+	}
+	for i := range w.held {
+		if w.held[i].Key != nil {
+			w.keys.Used(w.held[i].Record, keyring.LastUse{At: w.now, Operation: w.entry.Op.Name, RequestID: w.req.ID})
+		}
+	}
 }
 
 // encode is room 9 for a success.

@@ -31,8 +31,7 @@ var keysOfKeys = []string{
 // neverSupplied are keys that the published table lists and that have no value
 // here, each with the reason.
 var neverSupplied = map[string]string{
-	"kms:ViaService":                  "no service of AWS calls on behalf of anybody",
-	"kms:TrailingDaysWithoutKeyUsage": "the last use of a key is not recorded yet",
+	"kms:ViaService": "no service of AWS calls on behalf of anybody",
 }
 
 func conditionRows(t *testing.T) map[string]conditionRow {
@@ -95,6 +94,13 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:DescribeKey": func(*conditionWorld) (string, string) { return "DescribeKey", `{"KeyId":"alias/cond"}` },
 	"kms:DisableKey":  func(w *conditionWorld) (string, string) { return "DisableKey", `{"KeyId":"` + w.id + `"}` },
 	"kms:EnableKey":   func(w *conditionWorld) (string, string) { return "EnableKey", `{"KeyId":"` + w.id + `"}` },
+	"kms:EnableKeyRotation": func(w *conditionWorld) (string, string) {
+		return "EnableKeyRotation", `{"KeyId":"` + w.id + `","RotationPeriodInDays":90}`
+	},
+	"kms:DisableKeyRotation":   func(w *conditionWorld) (string, string) { return "DisableKeyRotation", `{"KeyId":"` + w.id + `"}` },
+	"kms:GetKeyRotationStatus": func(w *conditionWorld) (string, string) { return "GetKeyRotationStatus", `{"KeyId":"` + w.id + `"}` },
+	"kms:RotateKeyOnDemand":    func(w *conditionWorld) (string, string) { return "RotateKeyOnDemand", `{"KeyId":"` + w.id + `"}` },
+	"kms:ListKeyRotations":     func(w *conditionWorld) (string, string) { return "ListKeyRotations", `{"KeyId":"` + w.id + `"}` },
 	"kms:Encrypt": func(*conditionWorld) (string, string) {
 		return "Encrypt", `{"KeyId":"alias/cond","Plaintext":"YQ==","EncryptionContext":{"k":"v"}}`
 	},
@@ -143,6 +149,7 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:ConnectCustomKeyStore":    func(*conditionWorld) (string, string) { return "ConnectCustomKeyStore", onStore("cks-0") },
 	"kms:DisconnectCustomKeyStore": func(*conditionWorld) (string, string) { return "DisconnectCustomKeyStore", onStore("cks-0") },
 	"kms:DescribeCustomKeyStores":  func(*conditionWorld) (string, string) { return "DescribeCustomKeyStores", `{}` },
+	"kms:GetKeyLastUsage":          func(w *conditionWorld) (string, string) { return "GetKeyLastUsage", `{"KeyId":"` + w.id + `"}` },
 	"kms:GetKeyPolicy":             func(w *conditionWorld) (string, string) { return "GetKeyPolicy", `{"KeyId":"` + w.id + `"}` },
 	"kms:ListAliases":              func(*conditionWorld) (string, string) { return "ListAliases", `{}` },
 	"kms:ListGrants":               func(w *conditionWorld) (string, string) { return "ListGrants", `{"KeyId":"` + w.id + `"}` },
@@ -265,6 +272,7 @@ func mustHave(permit, conditionKey, part string) string {
 // The values of condition keys are those of the request and of the key.
 func TestConditionValues(t *testing.T) {
 	w := newConditionWorld(t)
+	rotated, _ := w.newKey(admin)
 	dataKey := `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"Tenant":"a","table":"orders"}}`
 	for _, c := range []struct{ operation, body, condition string }{
 		{"GenerateDataKey", dataKey, `{"StringEquals":{"kms:EncryptionContext:tenant":"a"}}`},
@@ -281,6 +289,8 @@ func TestConditionValues(t *testing.T) {
 		{"CreateKey", `{"BypassPolicyLockoutSafetyCheck":false}`, `{"Bool":{"kms:BypassPolicyLockoutSafetyCheck":"false"}}`},
 		{"ScheduleKeyDeletion", `{"KeyId":"` + w.id + `"}`, `{"NumericEquals":{"kms:ScheduleKeyDeletionPendingWindowInDays":"30"}}`},
 		{"CancelKeyDeletion", `{"KeyId":"` + w.id + `"}`, `{"Bool":{"aws:ViaAWSService":"false"}}`},
+		{"EnableKeyRotation", `{"KeyId":"` + rotated + `"}`, `{"NumericEquals":{"kms:RotationPeriodInDays":"365"}}`},
+		{"EnableKeyRotation", `{"KeyId":"` + rotated + `","RotationPeriodInDays":180}`, `{"NumericEquals":{"kms:RotationPeriodInDays":"180"}}`},
 		{"EnableKey", `{"KeyId":"` + w.id + `"}`, `{"StringEquals":{"aws:ResourceAccount":"111122223333"}}`},
 		{"ReEncrypt", `{"SourceKeyId":"alias/cond","DestinationKeyId":"` + w.id + `","CiphertextBlob":"` + w.blob + `","SourceEncryptionContext":{"k":"v"}}`, `{"Bool":{"kms:ReEncryptOnSameKey":"true"}}`},
 	} {

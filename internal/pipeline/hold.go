@@ -157,7 +157,19 @@ func (w *walk) findKey(ctx context.Context, h *action.Held, u *use) error {
 		return err
 	}
 	h.Record, u.resource = rec, rec.ARN
-	return nil
+	if !u.entry.LastUse {
+		return nil
+	}
+	h.LastUse, err = w.keys.LastUse(ctx, rec)
+	h.Unused = w.now.Sub(later(rec.Created.Time(), h.LastUse.At))
+	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // parseBlob reads the header of the ciphertext, where the use has one and the

@@ -4,14 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
-	"trent/internal/keyring"
 	"trent/internal/keystore"
-	"trent/internal/pipeline"
 )
 
 const (
@@ -407,9 +404,7 @@ func TestExternalKeyStates(t *testing.T) {
 		t.Errorf("a store with a key that is pending deletion: %s", r.code)
 	}
 	w.pass(8 * 24 * time.Hour)
-	if _, err := w.ring.Sweep(t.Context(), w.clock()); err != nil {
-		t.Fatal(err)
-	}
+	w.sweep()
 	w.must(admin, "DeleteCustomKeyStore", onStore(store))
 }
 
@@ -458,7 +453,7 @@ func TestKeyStoresAreKept(t *testing.T) {
 	if found != 3 {
 		t.Errorf("%d records, want 3", found)
 	}
-	w.reopen()
+	w.restart()
 	if got := w.must(admin, "Decrypt", `{"CiphertextBlob":"`+blob+`"}`)["Plaintext"]; got != "Q0FOQVJZLXBsYWludGV4dA==" {
 		t.Errorf("decrypted %v", got)
 	}
@@ -466,15 +461,4 @@ func TestKeyStoresAreKept(t *testing.T) {
 	if err != nil || strings.Contains(string(text), storeSecret) {
 		t.Errorf("described as %s (%v)", text, err)
 	}
-}
-
-// reopen is a new process over the same store.
-func (w *world) reopen() {
-	w.t.Helper()
-	ring, err := keyring.New(w.store, w.sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12, Proxies: w.proxies})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.ring = ring
-	w.road = pipeline.New(pipeline.Options{Keys: ring, Identities: w.identities, Proxies: w.proxies, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
 }

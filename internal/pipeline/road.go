@@ -24,6 +24,7 @@ import (
 	"trent/internal/crypt"
 	"trent/internal/iam"
 	"trent/internal/identity"
+	"trent/internal/key"
 	"trent/internal/keyring"
 	"trent/internal/keystore"
 	"trent/internal/oidc"
@@ -79,6 +80,9 @@ type Keys interface {
 	finder
 	opener
 	CheckGrantToken(token string) error
+	// Used notes that a key's material was used, and LastUse gives the last time.
+	Used(rec *key.Record, u keyring.LastUse)
+	LastUse(ctx context.Context, rec *key.Record) (keyring.LastUse, error)
 	Commit(ctx context.Context, changes []keyring.Change, seen *keyring.Sighting) error
 	Replay(ctx context.Context, s keyring.Sighting) (replayed, first bool, err error)
 }

@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -103,7 +102,7 @@ func TestRefusals(t *testing.T) {
 		{admin, "CreateKey", `{"KeyUsage":"SIGN_VERIFY"}`, "ValidationException", "KeyUsage SIGN_VERIFY is not compatible with KeySpec SYMMETRIC_DEFAULT"},
 		{admin, "CreateKey", `{"KeySpec":"RSA_2048"}`, "ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
 		{nobody, "CreateKey", `{}`, "AccessDeniedException", "User: arn:aws:iam::111122223333:user/nobody is not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action"},
-		{admin, "RotateKeyOnDemand", `{}`, "UnsupportedOperationException", "RotateKeyOnDemand is not supported by this version of Trent: it needs rotation of key material."},
+		{admin, "ReplicateKey", `{}`, "UnsupportedOperationException", "ReplicateKey is not supported by this version of Trent: it needs multi-Region keys."},
 		{caller{}, "Sign", `{}`, "UnrecognizedClientException", "The security token included in the request is invalid."},
 		{admin, "GenerateDataKey", `{"KeyId":`, "SerializationException", ""},
 	} {
@@ -224,8 +223,8 @@ func TestDeletionTakesEffectByTheClock(t *testing.T) {
 	w.pass(time.Millisecond)
 	check()
 	w.pass(time.Minute)
-	if n, err := w.ring.Sweep(context.Background(), w.clock()); n != 1 || err != nil {
-		t.Fatalf("Sweep: %d %v", n, err)
+	if swept := w.sweep(); swept.Deleted != 1 {
+		t.Fatalf("Sweep: %+v", swept)
 	}
 	check()
 	other, _ := w.newKey(admin)
@@ -238,8 +237,8 @@ func TestCancelledDeletionLeavesTheKeyDisabled(t *testing.T) {
 	w.must(admin, "ScheduleKeyDeletion", `{"KeyId":"`+id+`"}`)
 	w.must(admin, "CancelKeyDeletion", `{"KeyId":"`+id+`"}`)
 	w.pass(31 * 24 * time.Hour)
-	if n, err := w.ring.Sweep(context.Background(), w.clock()); n != 0 || err != nil {
-		t.Fatalf("Sweep: %d %v", n, err)
+	if swept := w.sweep(); swept.Deleted != 0 {
+		t.Fatalf("Sweep: %+v", swept)
 	}
 	m := w.must(admin, "DescribeKey", `{"KeyId":"`+id+`"}`)["KeyMetadata"].(map[string]any)
 	if m["KeyState"] != "Disabled" || m["Arn"] != arn || m["DeletionDate"] != nil {

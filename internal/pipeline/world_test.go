@@ -89,9 +89,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w.enclave = newEnclave(t, w.now)
-	w.road = pipeline.New(pipeline.Options{
-		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock,
-	})
+	w.layRoad()
 	t.Cleanup(func() {
 		if err := st.Close(); err != nil {
 			t.Error(err)
@@ -131,6 +129,32 @@ func (w *world) pass(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now = w.now.Add(d)
+}
+
+// sweep does what the server does every minute.
+func (w *world) sweep() keyring.Swept {
+	w.t.Helper()
+	swept, err := w.ring.Sweep(context.Background(), w.clock())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return swept
+}
+
+// restart opens the ring and the road anew over the same store: nothing is remembered.
+func (w *world) restart() {
+	w.t.Helper()
+	var err error
+	if w.ring, err = keyring.New(w.store, w.sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12, Proxies: w.proxies}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.layRoad()
+}
+
+func (w *world) layRoad() {
+	w.road = pipeline.New(pipeline.Options{
+		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+	})
 }
 
 // caller is who calls, from where.

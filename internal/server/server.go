@@ -299,35 +299,9 @@ func (s *Server) Close() error {
 		close(s.stop)
 		s.sweeping.Wait()
 		s.pool.Close()
-		err = errors.Join(s.users.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
 	})
 	return err
-}
-
-// sweepEvery is how often what is over is cleared away. Nothing but disk space
-// depends on it.
-const sweepEvery = time.Minute
-
-func (s *Server) sweep() {
-	t := time.NewTicker(sweepEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case <-t.C:
-		}
-		n, err := s.ring.Sweep(context.Background(), s.now())
-		if err != nil {
-			s.log.Error("sweep", "error", err)
-		}
-		if err := s.users.StoreUses(context.Background()); err != nil {
-			s.log.Error("sweep", "error", err)
-		}
-		if n > 0 {
-			s.log.Info("deleted keys whose waiting period is over", "keys", n)
-		}
-	}
 }
 
 // ready says why requests should go elsewhere, or nil.

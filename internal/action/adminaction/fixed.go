@@ -76,7 +76,7 @@ func wishForFixed(ctx context.Context, c *action.Call, rec *key.Record, encoded 
 		clear(raw)
 		return fault.Newf(adminapi.InvalidInput, "Materials is base64 of one or more materials of %d bytes, one after another.", crypt.SymmetricSize)
 	}
-	var ids []crypt.MaterialID
+	var materials []key.Material
 	c.Wish(keyring.PutKey{Now: rec})
 	for at := 0; at < n; at += crypt.SymmetricSize {
 		material := secret.New(raw[at : at+crypt.SymmetricSize : at+crypt.SymmetricSize])
@@ -88,13 +88,13 @@ func wishForFixed(ctx context.Context, c *action.Call, rec *key.Record, encoded 
 		if err != nil {
 			return err
 		}
-		if taken || slices.Contains(ids, id) {
+		if taken || slices.Contains(materials, key.Material{ID: id}) {
 			return fault.New(adminapi.EntityAlreadyExists, "A key of this id has this material already, here or in another Region or account.")
 		}
-		ids = append(ids, id)
+		materials = append(materials, key.Material{ID: id})
 		c.Wish(keyring.PutMaterial{Key: rec, ID: id, Material: material})
 	}
-	rec.SetMaterials(ids...)
+	rec.SetMaterials(materials...)
 	return nil
 }
 

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"trent/internal/api"
+	"trent/internal/arn"
+	"trent/internal/crypt"
+	"trent/internal/key"
+	"trent/internal/keyring"
+)
+
+// A rotation that the clock makes is in the audit file, though nobody asked for it.
+func TestRotationIsWrittenDown(t *testing.T) {
+	s, _ := deployment(t, nil)
+	now := time.Now()
+	id := keyring.NewKeyID()
+	policy, err := s.ring.ParsePolicy(key.DefaultPolicy("aws", "111122223333"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &key.Record{
+		Kind: key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
+		ARN:  arn.Key("aws", "us-east-1", "111122223333", id), Created: key.MomentOf(now), Enabled: true, Policy: policy,
+	}
+	rec.SetRotation(90, now)
+	material := crypt.NewMaterial()
+	materialID, err := crypt.MaterialIDOf(id, material)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.SetMaterials(key.Material{ID: materialID})
+	if err := s.ring.Commit(context.Background(), []keyring.Change{keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sweepKeys(now.Add(91 * 24 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.files.audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	var got struct {
+		Operation, Principal, Account, Region, RequestID, Error string
+		Resources                                               []string
+		Status                                                  int
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Operation != "RotateKey" || got.Principal != "trent" || got.Account != "111122223333" || got.Region != "us-east-1" || got.RequestID == "" || got.Status != 200 || len(got.Resources) != 1 || got.Resources[0] != rec.ARN {
+		t.Errorf("%s", lines[len(lines)-1])
+	}
+}

@@ -1,0 +1,148 @@
+"""Has boto3 perform the steps of trent conformance, and holds every answer against botocore's
+model: no member that it does not know, none of another type, none missing that it requires.
+Run by scripts/with-trent."""
+
+import base64
+import collections
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+
+import boto3
+import botocore.exceptions
+from botocore.config import Config
+from botocore.validate import ParamValidator
+
+ACCOUNT = "111122223333"
+REGIONS = {"": "us-east-1", "elsewhere": "eu-west-1"}
+PLACEHOLDER = re.compile(r"\$(\{[^}]*\}|[a-z_0-9]+)")
+HASHES = {"RSAES_OAEP_SHA_1": "sha1", "RSAES_OAEP_SHA_256": "sha256"}
+
+
+def openssl(*args, data):
+    return subprocess.run(("openssl", *args), input=data, capture_output=True, check=True, timeout=60).stdout
+
+
+def wrap(algorithm, key, material):
+    """Encrypts material to a wrapping key, with OpenSSL."""
+    path = os.path.join(os.environ["TRENT_DIR"], "wrapping.der")
+    with open(path, "wb") as f:
+        f.write(base64.b64decode(key))
+    name = HASHES[algorithm]
+    wrapped = openssl("pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey", path, "-pkeyopt", "rsa_padding_mode:oaep",
+                      "-pkeyopt", f"rsa_oaep_md:{name}", "-pkeyopt", f"rsa_mgf1_md:{name}", data=bytes.fromhex(material))
+    return base64.b64encode(wrapped).decode()
+
+
+def native(shape, value):
+    """The form that boto3 wants a JSON value in."""
+    if shape.type_name == "blob":
+        return base64.b64decode(value)
+    if shape.type_name == "timestamp":
+        return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
+    if shape.type_name == "structure":
+        return {k: native(shape.members[k], v) if k in shape.members else v for k, v in value.items()}
+    if shape.type_name == "list":
+        return [native(shape.member, v) for v in value]
+    if shape.type_name == "map":
+        return {k: native(shape.value, v) for k, v in value.items()}
+    return value
+
+
+def text(value):
+    """A value of an answer in the words of the steps."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def at(answer, path):
+    for name in path.split("."):
+        if isinstance(answer, list):
+            answer = answer[int(name)]
+        else:
+            answer = answer[name]
+    return text(answer)
+
+
+def against_model(answer, shape):
+    """What botocore's model has against an answer. A grant without a name is listed by AWS KMS
+    with the name "", shorter than its own model allows."""
+    for grant in answer.get("Grants", ()):
+        if grant["Name"] == "":
+            del grant["Name"]
+    report = ParamValidator().validate(answer, shape)
+    return report.generate_report() if report.has_errors() else ""
+
+
+class Client:
+    def __init__(self):
+        config = Config(parameter_validation=False, retries={"max_attempts": 1})
+        self.clients = {name: boto3.client("kms", region_name=region, config=config) for name, region in REGIONS.items()}
+        self.model = self.clients[""].meta.service_model
+        self.methods = {operation: method for method, operation in self.clients[""].meta.method_to_api_mapping.items()}
+        self.variables = {"account": ACCOUNT, "region": REGIONS[""], "other_region": REGIONS["elsewhere"]}
+
+    def value(self, expression):
+        if expression.startswith("wrap "):
+            _, algorithm, key, material = expression.split()
+            return wrap(algorithm, self.variables[key.lstrip("$")], material)
+        return self.variables[expression]
+
+    def fill(self, body):
+        return PLACEHOLDER.sub(lambda m: json.dumps(self.value(m[1].strip("{}")))[1:-1], body)
+
+    def perform(self, step):
+        """Performs a step and says what was wrong, if anything."""
+        operation = self.model.operation_model(step["action"])
+        try:
+            body = json.loads(self.fill(step["body"]))
+        except KeyError as missing:
+            return f"no step has saved {missing}"
+        call = getattr(self.clients[step.get("region", "")], self.methods[step["action"]])
+        want = step.get("error", "")
+        try:
+            answer = call(**native(operation.input_shape, body))
+        except botocore.exceptions.ClientError as e:
+            code = e.response["Error"]["Code"]
+            if code != want:
+                return f"{code}: {e.response['Error']['Message']}"
+            named = [shape.name for shape in operation.error_shapes]
+            return "" if code in named or code == "ValidationException" else f"{code} is no error of {step['action']}"
+        if want:
+            return "it succeeded"
+        answer.pop("ResponseMetadata")
+        if operation.output_shape is not None:
+            if wrong := against_model(answer, operation.output_shape):
+                return wrong
+        for path, value in step.get("expect", {}).items():
+            if at(answer, path) != self.fill(value):
+                return f"{path} is {at(answer, path)}, not {self.fill(value)}"
+        for name, path in step.get("save", {}).items():
+            self.variables[name] = at(answer, path)
+        return ""
+
+
+def main():
+    printed = subprocess.run((os.environ["TRENT_BINARY"], "conformance", "--steps"), capture_output=True, check=True, timeout=60).stdout
+    client, done, skipped, failed = Client(), 0, collections.Counter(), 0
+    for line in printed.splitlines():
+        step = json.loads(line)
+        if step.get("needs"):
+            skipped[step["needs"]] += 1
+            continue
+        done += 1
+        if wrong := client.perform(step):
+            failed += 1
+            print(f"{step['action']} {step['body'][:200]} ({step.get('cell', '')}): {wrong}")
+    print(f"boto3 {boto3.__version__}: {done} steps, {failed} with another outcome than they must; not asked, for want of", dict(skipped))
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
