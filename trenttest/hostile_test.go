@@ -184,7 +184,6 @@ func TestHostileHeaders(t *testing.T) {
 		{"an operation in another case", func(r *raw.Request) { r.Target = "createKey" }, "400 UnknownOperationException"},
 		{"another service's target", func(r *raw.Request) { r.Target = "DynamoDB_20120810.ListTables" }, "400 UnknownOperationException"},
 		{"no target", func(r *raw.Request) { r.Header["X-Amz-Target"] = "" }, "400 UnknownOperationException"},
-		{"an operation of another version", func(r *raw.Request) { r.Target = "ReplicateKey" }, "400 UnsupportedOperationException"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b.t = t

@@ -217,6 +217,8 @@ type Lists interface {
 	KeyStores(ctx context.Context, w keyring.Where) (*keystore.Set, error)
 	ExternalTaken(ctx context.Context, w keyring.Where, storeID, externalID string) (bool, error)
 	SealGrantToken(g *grant.Grant) string
+	SealImportToken(rec *key.Record, t keyring.ImportToken) ([]byte, error)
+	OpenImportToken(rec *key.Record, token []byte, now time.Time) (keyring.ImportToken, error)
 	SealMarker(list, after string) string
 	OpenMarker(list, marker string) (string, error)
 }

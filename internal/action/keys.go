@@ -183,7 +183,7 @@ func createKeyRules(in *api.CreateKeyInput) error {
 		return checkTags(in.Tags)
 	}
 	switch {
-	case in.Origin != "" && in.Origin != api.OriginAWSKMS:
+	case in.Origin != "" && in.Origin != api.OriginAWSKMS && in.Origin != api.OriginExternal:
 		return notYet("Origin " + string(in.Origin))
 	case in.MultiRegion:
 		return notYet("MultiRegion")
@@ -241,18 +241,30 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
+	c.Wish(keyring.PutKey{Now: rec})
 	if in.CustomKeyStoreId != "" {
 		if err := c.attachExternal(ctx, rec, in); err != nil {
 			return nil, err
 		}
 	}
-	materialID, material, err := c.newMaterial(ctx, id, rec.Spec)
-	if err != nil {
+	if err := c.firstMaterial(ctx, rec); err != nil {
 		return nil, err
 	}
-	rec.SetMaterials(key.Material{ID: materialID})
-	c.Wish(keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material})
 	return &api.CreateKeyOutput{KeyMetadata: metadata(rec, c.Now)}, nil
+}
+
+// firstMaterial makes the material of a new key, unless somebody is to import it.
+func (c *Call) firstMaterial(ctx context.Context, rec *key.Record) error {
+	if rec.Origin == api.OriginExternal {
+		return nil
+	}
+	id, material, err := c.newMaterial(ctx, rec.ID(), rec.Spec)
+	if err != nil {
+		return err
+	}
+	rec.SetMaterials(key.Material{ID: id})
+	c.Wish(keyring.PutMaterial{Key: rec, ID: id, Material: material})
+	return nil
 }
 
 // newMaterial makes material for a key and names it.
@@ -398,6 +410,9 @@ func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 	}
 	if id, ok := r.Current(); ok && r.IsSymmetric() {
 		m.CurrentKeyMaterialId = crypt.HexID(id)
+	}
+	if until, ok := r.ImportedUntil(now); ok {
+		m.ValidTo, m.ExpirationModel = until.Time(), expirationModel(until)
 	}
 	return m
 }

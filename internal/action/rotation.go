@@ -102,8 +102,10 @@ func rotatesOnDemand(r *key.Record) error {
 	if err := hasRotations(r); err != nil {
 		return err
 	}
-	if err := key.CheckOrigin(r, api.OriginAWSKMS); err != nil {
-		return err
+	if r.Origin != api.OriginExternal {
+		if err := key.CheckOrigin(r, api.OriginAWSKMS); err != nil {
+			return err
+		}
 	}
 	if r.OnDemandRotations() >= key.MaxOnDemandRotations {
 		return fault.New(api.LimitExceededException, "The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: "+r.ARN)
@@ -138,11 +140,19 @@ func rotateKeyOnDemand(ctx context.Context, c *Call, _ *api.RotateKeyOnDemandInp
 		return nil, fault.New(api.ConflictException, "An automatic rotation of "+was.ARN+" is due within 20 minutes.")
 	}
 	now := was.Clone()
-	if err := c.rotate(ctx, now, api.RotationTypeOnDemand); err != nil {
+	if err := c.rotateOnDemand(ctx, now); err != nil {
 		return nil, err
 	}
 	c.Wish(keyring.PutKey{Was: was, Now: now})
 	return &api.RotateKeyOnDemandOutput{KeyId: now.ARN}, nil
+}
+
+// rotateOnDemand gives a key that is being changed its next material.
+func (c *Call) rotateOnDemand(ctx context.Context, now *key.Record) error {
+	if now.Origin == api.OriginExternal {
+		return now.RotateToPending(c.Now)
+	}
+	return c.rotate(ctx, now, api.RotationTypeOnDemand)
 }
 
 // rotate gives a key that is being changed a material that is new, and wishes for that; not for
@@ -165,7 +175,7 @@ func listKeyRotations(_ context.Context, c *Call, in *api.ListKeyRotationsInput)
 	if err != nil {
 		return nil, err
 	}
-	all := rotationsOf(rec)
+	all := rotationsOf(rec, c.Now)
 	if in.IncludeKeyMaterial != api.IncludeKeyMaterialAllKeyMaterial {
 		all = slices.DeleteFunc(all, func(e api.RotationsListEntry) bool { return e.RotationType == "" })
 	}
@@ -181,18 +191,40 @@ func listKeyRotations(_ context.Context, c *Call, in *api.ListKeyRotationsInput)
 }
 
 // rotationsOf tells of all materials of a key.
-func rotationsOf(r *key.Record) []api.RotationsListEntry {
+func rotationsOf(r *key.Record, now time.Time) []api.RotationsListEntry {
 	current, _ := r.Current()
 	var all []api.RotationsListEntry
-	for _, m := range r.Materials {
+	for _, m := range r.AllMaterials() {
 		e := api.RotationsListEntry{
 			KeyId: r.ARN, KeyMaterialId: crypt.HexID(m.ID), KeyMaterialState: api.KeyMaterialStateNonCurrent,
 			RotationDate: m.Rotated.Time(), RotationType: m.How,
 		}
-		if m.ID == current {
+		switch {
+		case m.ID == current:
 			e.KeyMaterialState = api.KeyMaterialStateCurrent
+		case !r.Has(m.ID):
+			e.KeyMaterialState = api.KeyMaterialStatePendingRotation
+		}
+		if m.Imported != nil {
+			tellOfImport(&e, m.Imported, now)
 		}
 		all = append(all, e)
 	}
 	return all
+}
+
+func tellOfImport(e *api.RotationsListEntry, i *key.Import, now time.Time) {
+	e.KeyMaterialDescription, e.ImportState = i.Description, api.ImportStatePendingImport
+	if i.IsHere(now) {
+		e.ImportState, e.ValidTo = api.ImportStateImported, i.ValidTo.Time()
+		e.ExpirationModel = expirationModel(i.ValidTo)
+	}
+}
+
+// expirationModel is that of material which is there until a date, or for good.
+func expirationModel(until key.Moment) api.ExpirationModel {
+	if until == key.Never {
+		return api.ExpirationModelKeyMaterialDoesNotExpire
+	}
+	return api.ExpirationModelKeyMaterialExpires
 }

@@ -3,7 +3,7 @@ package action
 // Table returns every action that Trent performs, by name.
 func Table() map[string]*Entry {
 	table := make(map[string]*Entry)
-	for _, family := range [][]*Entry{keys(), rotation(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), lastUse(), keyStores()} {
+	for _, family := range [][]*Entry{keys(), rotation(), imports(), encrypt(), dataKeys(), keyPairs(), sign(), macs(), agree(), aliases(), tags(), policies(), grants(), lastUse(), keyStores()} {
 		for _, e := range family {
 			table[e.Op.Name] = e
 		}
@@ -15,12 +15,9 @@ func Table() map[string]*Entry {
 // UnsupportedOperationException, each with the reason. It shrinks to nothing.
 func NotYet() map[string]string {
 	const (
-		importing   = "needs imported key material"
 		multiRegion = "needs multi-Region keys"
 	)
 	return map[string]string{
-		"GetParametersForImport": importing, "ImportKeyMaterial": importing, "DeleteImportedKeyMaterial": importing,
-
 		"ReplicateKey": multiRegion, "UpdatePrimaryRegion": multiRegion,
 	}
 }

@@ -52,8 +52,8 @@ action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring,
 action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, keystore, oidc, recipient, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
-audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault                                                  < conformance
+audit, fault, iam, secret, sigv4                            < xksproxy
 store                                                       < store/bolt, store/storetest
 iam                                                         < iam/iamtest
 root, secret                                                < root/file, root/roottest

@@ -18,6 +18,8 @@ type Material struct {
 	// rotation that was. The first material has neither.
 	Rotated Moment
 	How     api.RotationType
+	// Imported is what is known of it where the key's origin is EXTERNAL, and nil elsewhere.
+	Imported *Import
 }
 
 // Rotation is how the clock rotates a key. The zero value: it does not.
@@ -45,7 +47,7 @@ func (r *Record) Current() (MaterialID, bool) {
 	return r.Materials[len(r.Materials)-1].ID, true
 }
 
-// Has reports whether id is one of the key's materials.
+// Has reports whether id is a material that the key encrypts or has encrypted under.
 func (r *Record) Has(id MaterialID) bool {
 	return slices.ContainsFunc(r.Materials, func(m Material) bool { return m.ID == id })
 }

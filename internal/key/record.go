@@ -27,6 +27,7 @@ type Record struct {
 	Enabled        bool // what the operator wishes; State says what is
 
 	Materials []Material // oldest first; the last is the current one
+	Pending   *Material  // imported, and to be the current one after the next rotation; or nil
 	Rotation  Rotation   // by the clock
 	Aliases   []string   // names with their prefix, in the key's own account and Region
 	Tags      []Tag      // in order of creation

@@ -14,7 +14,7 @@ func (r *Record) State(now time.Time) api.KeyState {
 	switch {
 	case r.IsDeleting():
 		return api.KeyStatePendingDeletion
-	case len(r.Materials) == 0:
+	case r.awaitsMaterial(now):
 		return api.KeyStatePendingImport
 	case r.External != nil && r.External.Unavailable:
 		return api.KeyStateUnavailable
@@ -50,6 +50,8 @@ const (
 	NewTarget                     // the key that an alias is moved to
 	Rotatable                     // automatic rotation on and off
 	RotatableNow                  // rotation on demand
+	Importable                    // import of material
+	Imported                      // its deletion
 )
 
 // Check refuses with the text of the table, or returns nil.
@@ -67,6 +69,11 @@ func (rule StateRule) Check(r *Record, now time.Time) error {
 			return nil
 		}
 		return usable(r, state)
+	case Importable, Imported:
+		if err := CheckOrigin(r, api.OriginExternal); err != nil || rule == Imported {
+			return err
+		}
+		return notDeleting(r, state, longPending)
 	case RotatableNow:
 		if state == api.KeyStatePendingImport {
 			return invalidState(r, "is pending import.")

@@ -31,12 +31,25 @@ type Change interface {
 // a new key. The commit fails if the stored record is not Was any more.
 type PutKey struct{ Was, Now *key.Record }
 
-// PutMaterial adds a material of a key. Commit takes ownership of it.
+// PutMaterial adds a material of a key. Commit takes ownership of it. Again says that its record
+// may be there, of a material that is imported once more: then the key's record alone, which
+// must be in the same commit, keeps others from changing it.
 type PutMaterial struct {
 	Key      *key.Record
 	ID       crypt.MaterialID
 	Material secret.Bytes
+	Again    bool
 }
+
+// EmptyMaterial takes a material away and leaves whose it was, so that its ciphertexts still lead to
+// their key.
+type EmptyMaterial struct {
+	Key *key.Record
+	ID  crypt.MaterialID
+}
+
+// DeleteMaterial removes a material that has encrypted nothing.
+type DeleteMaterial struct{ ID crypt.MaterialID }
 
 // PutAlias makes Now an alias; Was is what it was, or nil for a new one.
 type PutAlias struct{ Was, Now *key.Alias }
@@ -128,12 +141,28 @@ func (c PutMaterial) add(r *Ring, b *store.Batch) error {
 		return err
 	}
 	path := materialPath(c.ID)
-	b.If = append(b.If, store.Condition{Path: path})
+	if !c.Again {
+		b.If = append(b.If, store.Condition{Path: path})
+	}
 	b.Put = append(b.Put, store.Put{Path: path, Value: v})
 	return nil
 }
 
 func (c PutMaterial) forget(r *Ring, _ bool) { r.forgetMaterial(c.ID) }
+
+func (c EmptyMaterial) add(_ *Ring, b *store.Batch) error {
+	b.Put = append(b.Put, store.Put{Path: materialPath(c.ID), Value: ownerOnly(c.Key)})
+	return nil
+}
+
+func (c EmptyMaterial) forget(r *Ring, _ bool) { r.forgetMaterial(c.ID) }
+
+func (c DeleteMaterial) add(_ *Ring, b *store.Batch) error {
+	b.Delete = append(b.Delete, materialPath(c.ID))
+	return nil
+}
+
+func (c DeleteMaterial) forget(r *Ring, _ bool) { r.forgetMaterial(c.ID) }
 
 func (c PutAlias) add(r *Ring, b *store.Batch) error {
 	content, err := record.Encode(recordVersion, encodedAlias{c.Now.TargetID, c.Now.Created, c.Now.Updated})

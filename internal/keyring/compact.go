@@ -62,6 +62,7 @@ type compactKey struct {
 // moreOfKey is what few keys have.
 type moreOfKey struct {
 	materials []key.Material // all of them, if more is to be said of them than one id
+	pending   *key.Material
 	rotation  key.Rotation
 	aliases   []string
 	tags      []key.Tag
@@ -75,11 +76,11 @@ func compact(rec *key.Record) compactKey {
 		deletion: rec.DeletionDate, window: rec.DeletionWindow, enabled: rec.Enabled, multiRegion: rec.MultiRegion,
 	}
 	c.material, c.current = rec.Current()
-	more := moreOfKey{rotation: rec.Rotation, aliases: rec.Aliases, tags: rec.Tags, external: rec.External}
+	more := moreOfKey{pending: rec.Pending, rotation: rec.Rotation, aliases: rec.Aliases, tags: rec.Tags, external: rec.External}
 	if n := len(rec.Materials); n > 1 || n == 1 && !isPlain(&rec.Materials[0]) {
 		more.materials = slices.Clone(rec.Materials) // which may lie in the record
 	}
-	if len(more.materials)+len(more.aliases)+len(more.tags) > 0 || more.rotation != (key.Rotation{}) || more.external != nil {
+	if len(more.materials)+len(more.aliases)+len(more.tags) > 0 || more.pending != nil || more.rotation != (key.Rotation{}) || more.external != nil {
 		c.more = &more
 	}
 	return c
@@ -93,7 +94,7 @@ func (r *Ring) expand(at recordKey, c *compactKey) *key.Record {
 		Rev: c.rev, Created: c.created, DeletionDate: c.deletion, DeletionWindow: c.window, Enabled: c.enabled, MultiRegion: c.multiRegion,
 	}
 	if c.more != nil {
-		rec.Aliases, rec.Tags, rec.Rotation, rec.External = c.more.aliases, c.more.tags, c.more.rotation, c.more.external
+		rec.Aliases, rec.Tags, rec.Pending, rec.Rotation, rec.External = c.more.aliases, c.more.tags, c.more.pending, c.more.rotation, c.more.external
 	}
 	switch {
 	case c.more != nil && c.more.materials != nil:

@@ -17,6 +17,7 @@ import (
 const (
 	deletions = "due/"
 	rotations = "rotation/"
+	expiries  = "expiry/" // of imported material; of several the first
 )
 
 // dates are the entries that a record has in the indexes.
@@ -28,7 +29,7 @@ func dates(rec *key.Record) []string {
 	for _, d := range []struct {
 		index string
 		at    key.Moment
-	}{{deletions, rec.DeletionDate}, {rotations, rec.NextRotation()}} {
+	}{{deletions, rec.DeletionDate}, {rotations, rec.NextRotation()}, {expiries, rec.Expiry()}} {
 		if d.at != key.Never {
 			all = append(all, d.index+minute(d.at.Time())+"/"+placeOf(rec).keyPath())
 		}

@@ -49,6 +49,7 @@ type encodedKey struct {
 	Policy         string           `cbor:"13,keyasint,omitempty"` // absent: the default policy of the account
 	Facts          []encodedFacts   `cbor:"14,keyasint,omitempty"` // of each material; absent: there are none of any
 	Rotation       *encodedRotation `cbor:"15,keyasint,omitempty"`
+	Pending        *encodedPending  `cbor:"16,keyasint,omitempty"`
 
 	KeyStore    string `cbor:"30,keyasint,omitempty"`
 	ExternalKey string `cbor:"31,keyasint,omitempty"`
@@ -56,9 +57,24 @@ type encodedKey struct {
 
 // encodedFacts are what is known of a material beside its id.
 type encodedFacts struct {
-	_       struct{} `cbor:",toarray"`
-	Rotated key.Moment
-	How     int // index in rotationTypes
+	_        struct{} `cbor:",toarray"`
+	Rotated  key.Moment
+	How      int // index in rotationTypes
+	Imported *encodedImport
+}
+
+type encodedImport struct {
+	_           struct{} `cbor:",toarray"`
+	Absent      bool
+	ValidTo     key.Moment
+	Description string
+}
+
+// encodedPending is a material that awaits rotation.
+type encodedPending struct {
+	_        struct{} `cbor:",toarray"`
+	ID       []byte
+	Imported encodedImport
 }
 
 type encodedRotation struct {
@@ -111,6 +127,9 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 		return nil, fmt.Errorf("keyring: no number for %s, %s, %s", rec.Spec, rec.Usage, rec.Origin)
 	}
 	e.Materials, e.Facts = encodeMaterials(rec.Materials)
+	if p := rec.Pending; p != nil {
+		e.Pending = &encodedPending{ID: p.ID[:], Imported: *encodeImport(p.Imported)}
+	}
 	if rec.Rotation != (key.Rotation{}) {
 		e.Rotation = &encodedRotation{Period: rec.Rotation.Period, Next: rec.Rotation.Next}
 	}
@@ -151,6 +170,9 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 		return nil, err
 	}
 	rec.SetMaterials(materials...)
+	if rec.Pending, err = decodePending(e.Pending); err != nil {
+		return nil, err
+	}
 	if e.Rotation != nil {
 		rec.Rotation = key.Rotation{Period: e.Rotation.Period, Next: e.Rotation.Next}
 	}
@@ -173,7 +195,7 @@ func encodeMaterials(all []key.Material) (ids [][]byte, facts []encodedFacts) {
 	for i := range all {
 		m := &all[i]
 		ids = append(ids, m.ID[:])
-		facts = append(facts, encodedFacts{Rotated: m.Rotated, How: slices.Index(rotationTypes, m.How)})
+		facts = append(facts, encodedFacts{Rotated: m.Rotated, How: slices.Index(rotationTypes, m.How), Imported: encodeImport(m.Imported)})
 		known = known || !isPlain(m)
 	}
 	if !known {
@@ -192,18 +214,45 @@ func decodeMaterials(ids [][]byte, facts []encodedFacts) ([]key.Material, error)
 	all := make([]key.Material, len(ids))
 	for i, id := range ids {
 		if len(id) != len(crypt.MaterialID{}) {
-			return nil, errors.New("keyring: decode: a material id of the wrong length")
+			return nil, errMaterialID
 		}
 		all[i].ID = crypt.MaterialID(id)
 		if len(facts) == 0 {
 			continue
 		}
-		if how := facts[i].How; how < 0 || how >= len(rotationTypes) {
+		f := &facts[i]
+		if f.How < 0 || f.How >= len(rotationTypes) {
 			return nil, record.ErrVersion
 		}
-		all[i].Rotated, all[i].How = facts[i].Rotated, rotationTypes[facts[i].How]
+		all[i].Rotated, all[i].How, all[i].Imported = f.Rotated, rotationTypes[f.How], decodeImport(f.Imported)
 	}
 	return all, nil
+}
+
+var errMaterialID = errors.New("keyring: decode: a material id of the wrong length")
+
+func encodeImport(i *key.Import) *encodedImport {
+	if i == nil {
+		return nil
+	}
+	return &encodedImport{Absent: i.Absent, ValidTo: i.ValidTo, Description: i.Description}
+}
+
+func decodeImport(e *encodedImport) *key.Import {
+	if e == nil {
+		return nil
+	}
+	return &key.Import{Absent: e.Absent, ValidTo: e.ValidTo, Description: e.Description}
+}
+
+func decodePending(e *encodedPending) (*key.Material, error) {
+	if e == nil {
+		return nil, nil
+	}
+	if len(e.ID) != len(crypt.MaterialID{}) {
+		return nil, errMaterialID
+	}
+	return &key.Material{ID: crypt.MaterialID(e.ID), Imported: decodeImport(&e.Imported)}, nil
 }
 
 func (r *Ring) decodeAlias(at recordKey, content []byte, rev store.Rev) (*key.Alias, error) {

@@ -21,6 +21,8 @@ import (
 // docs/spec/records.md has the layout.
 //
 //	version(1) ‖ length of the owner(1) ‖ owner: account "/" key id ‖ sealed material
+//
+// Nothing is sealed in that of an imported material which was taken away.
 const materialVersion = 1
 
 // ownerOf finds out whose a material is, by the hint in its record.
@@ -139,7 +141,11 @@ func (r *Ring) encodeMaterial(rec *key.Record, id crypt.MaterialID, m secret.Byt
 	if err != nil {
 		return nil, err
 	}
+	return append(ownerOnly(rec), sealed...), nil
+}
+
+// ownerOnly is the record of a material that is not there: whose it was.
+func ownerOnly(rec *key.Record) []byte {
 	owner := rec.Account() + "/" + rec.ID()
-	v := append([]byte{materialVersion, byte(len(owner))}, owner...)
-	return append(v, sealed...), nil
+	return append([]byte{materialVersion, byte(len(owner))}, owner...)
 }

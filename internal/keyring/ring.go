@@ -57,6 +57,7 @@ type Ring struct {
 	cluster   crypt.ClusterID // to which ciphertexts are bound
 	markers   *box
 	tokens    *box // grant tokens
+	imports   *box // import tokens
 	policies  *policies
 
 	records   *cache[address, compactKey]
@@ -100,8 +101,12 @@ func New(st store.Store, s *seal.Sealer, o Options) (*Ring, error) {
 	if err != nil {
 		return nil, err
 	}
+	imports, err := newBox(s, "import token v1")
+	if err != nil {
+		return nil, err
+	}
 	return &Ring{
-		store: st, tenants: o.Tenants, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, tokens: tokens, policies: newPolicies(),
+		store: st, tenants: o.Tenants, partition: o.Partition, cluster: crypt.ClusterID(s.Cluster()), markers: markers, tokens: tokens, imports: imports, policies: newPolicies(),
 		records:   newCache[address, compactKey](o.CacheKeys, address.shared),
 		aliases:   newCache[recordKey, *key.Alias](o.CacheKeys, recordKey.own),
 		materials: newCache[crypt.MaterialID, compactMaterial](o.CacheKeys, sameMaterial),

@@ -21,12 +21,13 @@ const page = 64
 type Swept struct {
 	Deleted int           // keys whose date had passed
 	Rotated []*key.Record // keys that the clock has rotated, as they are now
+	Expired []*key.Record // keys of which imported material has expired, as they are now
 }
 
 // Sweep does what nobody asks for. It deletes what is over: keys whose date has passed, with
 // their material and aliases, and signatures that are too old to be replayed. That is a
-// convenience for the disk: State and Gone have said so since the instant itself. And
-// it rotates keys that are due. Several nodes may sweep at once: each change is made on
+// convenience for the disk: State and Gone have said so since the instant itself. So it is with
+// imported material that has expired. And it rotates keys that are due. Several nodes may sweep at once: each change is made on
 // condition that the record is the one that it was decided on. What fails for one key does
 // not keep the others waiting.
 func (r *Ring) Sweep(ctx context.Context, now time.Time) (Swept, error) {
@@ -34,7 +35,8 @@ func (r *Ring) Sweep(ctx context.Context, now time.Time) (Swept, error) {
 	if err := r.sweepSightings(ctx, now); err != nil {
 		return done, err
 	}
-	return done, errors.Join(r.sweepDeletions(ctx, now, &done), r.sweepRotations(ctx, now, &done))
+	return done, errors.Join(r.sweepDeletions(ctx, now, &done),
+		r.sweepEach(ctx, rotations, now, r.rotateKey, &done.Rotated), r.sweepEach(ctx, expiries, now, r.expireKey, &done.Expired))
 }
 
 func (r *Ring) sweepDeletions(ctx context.Context, now time.Time, done *Swept) error {
@@ -57,16 +59,18 @@ func (r *Ring) sweepDeletions(ctx context.Context, now time.Time, done *Swept) e
 // isSettled reports whether another has been there first: the next sweep looks again.
 func isSettled(err error) bool { return errors.Is(err, ErrLostRace) || IsAbsent(err) }
 
-// sweepRotations rotates the keys that are due.
-func (r *Ring) sweepRotations(ctx context.Context, now time.Time, done *Swept) error {
+// sweepEach does something to each key that an index has by now, and notes those to which it was
+// done.
+func (r *Ring) sweepEach(ctx context.Context, index string, now time.Time, do func(context.Context, recordKey, time.Time) (*key.Record, error), done *[]*key.Record) error {
 	var failed []error
-	err := r.due(ctx, rotations, now, func(at recordKey) error {
-		rotated, err := r.rotateKey(ctx, at, now)
+	err := r.due(ctx, index, now, func(at recordKey) error {
+		r.forgetKey(at) // decide on what is stored, not on what is remembered
+		rec, err := do(ctx, at, now)
 		switch {
-		case rotated != nil:
-			done.Rotated = append(done.Rotated, rotated)
+		case err == nil && rec != nil:
+			*done = append(*done, rec)
 		case err != nil && !isSettled(err):
-			failed = append(failed, fmt.Errorf("rotate %s: %w", at.keyPath(), err))
+			failed = append(failed, fmt.Errorf("%s%s: %w", index, at.keyPath(), err))
 		}
 		return nil
 	})
@@ -75,7 +79,6 @@ func (r *Ring) sweepRotations(ctx context.Context, now time.Time, done *Swept) e
 
 // rotateKey rotates a key, and gives it as it is then, unless it is not due.
 func (r *Ring) rotateKey(ctx context.Context, at recordKey, now time.Time) (*key.Record, error) {
-	r.forgetKey(at) // decide on what is stored, not on what is remembered
 	was, err := r.record(ctx, at)
 	if err != nil || !was.RotationDue(now) {
 		return nil, err
@@ -87,10 +90,27 @@ func (r *Ring) rotateKey(ctx context.Context, at recordKey, now time.Time) (*key
 	}
 	rotated := was.Clone()
 	rotated.Rotate(id, api.RotationTypeAutomatic, now)
-	if err := r.Commit(ctx, []Change{PutKey{was, rotated}, PutMaterial{rotated, id, material}}, nil); err != nil {
+	if err := r.Commit(ctx, []Change{PutKey{was, rotated}, PutMaterial{Key: rotated, ID: id, Material: material}}, nil); err != nil {
 		return nil, err
 	}
 	return rotated, nil
+}
+
+// expireKey takes away what has expired of a key's material, and gives the key as it is then.
+func (r *Ring) expireKey(ctx context.Context, at recordKey, now time.Time) (*key.Record, error) {
+	was, err := r.record(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	expired := was.Clone()
+	changes := []Change{PutKey{was, expired}}
+	for _, id := range expired.Expire(now) {
+		changes = append(changes, EmptyMaterial{expired, id})
+	}
+	if len(changes) == 1 {
+		return nil, nil // later in this minute
+	}
+	return expired, r.Commit(ctx, changes, nil)
 }
 
 // goneKeys returns the paths of keys that do not exist any more and have not
@@ -128,7 +148,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 		return err
 	}
 	var paths []string
-	for _, m := range rec.Materials {
+	for _, m := range rec.AllMaterials() {
 		paths = append(paths, materialPath(m.ID))
 	}
 	if rec.External != nil {
@@ -150,7 +170,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	if where, ok := addressOf(at); ok {
 		r.uses.forget(where)
 	}
-	for _, m := range rec.Materials {
+	for _, m := range rec.AllMaterials() {
 		r.forgetMaterial(m.ID)
 	}
 	for _, name := range rec.Aliases {

@@ -101,6 +101,15 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	"kms:GetKeyRotationStatus": func(w *conditionWorld) (string, string) { return "GetKeyRotationStatus", `{"KeyId":"` + w.id + `"}` },
 	"kms:RotateKeyOnDemand":    func(w *conditionWorld) (string, string) { return "RotateKeyOnDemand", `{"KeyId":"` + w.id + `"}` },
 	"kms:ListKeyRotations":     func(w *conditionWorld) (string, string) { return "ListKeyRotations", `{"KeyId":"` + w.id + `"}` },
+	"kms:GetParametersForImport": func(w *conditionWorld) (string, string) {
+		return "GetParametersForImport", `{"KeyId":"` + w.id + `","WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"}`
+	},
+	"kms:ImportKeyMaterial": func(w *conditionWorld) (string, string) {
+		return "ImportKeyMaterial", `{"KeyId":"` + w.id + `","ImportToken":"YQ==","EncryptedKeyMaterial":"YQ==","ExpirationModel":"KEY_MATERIAL_EXPIRES","ValidTo":1800000000}`
+	},
+	"kms:DeleteImportedKeyMaterial": func(w *conditionWorld) (string, string) {
+		return "DeleteImportedKeyMaterial", `{"KeyId":"` + w.id + `"}`
+	},
 	"kms:Encrypt": func(*conditionWorld) (string, string) {
 		return "Encrypt", `{"KeyId":"alias/cond","Plaintext":"YQ==","EncryptionContext":{"k":"v"}}`
 	},
@@ -273,6 +282,8 @@ func mustHave(permit, conditionKey, part string) string {
 func TestConditionValues(t *testing.T) {
 	w := newConditionWorld(t)
 	rotated, _ := w.newKey(admin)
+	external, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	parameters := `{"KeyId":"` + external + `","WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"}`
 	dataKey := `{"KeyId":"alias/cond","KeySpec":"AES_256","EncryptionContext":{"Tenant":"a","table":"orders"}}`
 	for _, c := range []struct{ operation, body, condition string }{
 		{"GenerateDataKey", dataKey, `{"StringEquals":{"kms:EncryptionContext:tenant":"a"}}`},
@@ -289,6 +300,8 @@ func TestConditionValues(t *testing.T) {
 		{"CreateKey", `{"BypassPolicyLockoutSafetyCheck":false}`, `{"Bool":{"kms:BypassPolicyLockoutSafetyCheck":"false"}}`},
 		{"ScheduleKeyDeletion", `{"KeyId":"` + w.id + `"}`, `{"NumericEquals":{"kms:ScheduleKeyDeletionPendingWindowInDays":"30"}}`},
 		{"CancelKeyDeletion", `{"KeyId":"` + w.id + `"}`, `{"Bool":{"aws:ViaAWSService":"false"}}`},
+		{"GetParametersForImport", parameters, `{"StringEquals":{"kms:WrappingAlgorithm":"RSAES_OAEP_SHA_256","kms:WrappingKeySpec":"RSA_2048","kms:KeyOrigin":"EXTERNAL"}}`},
+		{"DeleteImportedKeyMaterial", `{"KeyId":"` + external + `"}`, `{"StringEquals":{"kms:KeyOrigin":"EXTERNAL"}}`},
 		{"EnableKeyRotation", `{"KeyId":"` + rotated + `"}`, `{"NumericEquals":{"kms:RotationPeriodInDays":"365"}}`},
 		{"EnableKeyRotation", `{"KeyId":"` + rotated + `","RotationPeriodInDays":180}`, `{"NumericEquals":{"kms:RotationPeriodInDays":"180"}}`},
 		{"EnableKey", `{"KeyId":"` + w.id + `"}`, `{"StringEquals":{"aws:ResourceAccount":"111122223333"}}`},

@@ -140,7 +140,7 @@ func (w *world) undone(action, id, alg, message string, out map[string]any) {
 
 func (w *world) arnOf(id string) string { return "arn:aws:kms:us-east-1:111122223333:key/" + id }
 
-func decode64(t *testing.T, v any) []byte {
+func decode64(t testing.TB, v any) []byte {
 	t.Helper()
 	b, err := base64.StdEncoding.DecodeString(v.(string))
 	if err != nil {

@@ -240,27 +240,56 @@ func TestKeyKinds(t *testing.T) {
 	columns, rows := kindRows(t)
 	for action, row := range rows {
 		for i, column := range columns {
-			w := newPopulated(t)
+			w := newImporting(t)
 			for _, id := range w.ofKind(column) {
-				r := w.call(admin, action, about(id))
-				switch row[i] {
-				case "ok":
-					if r.status != 200 {
-						t.Errorf("%s of %s: %s %s", action, column, r.code, r.message)
-					}
-				case "unsupported":
-					w.refused(r, "UnsupportedOperationException", "")
-				default:
+				arn, origin := w.arnOf(id), w.describe(admin, id)["Origin"].(string)
+				r := w.call(admin, action, w.aboutMaterial(action, id))
+				refusal := map[string]struct{ code, text string }{
+					"unsupported":   {"UnsupportedOperationException", ""},
+					"origin":        {"UnsupportedOperationException", arn + " origin is " + origin + " which is not valid for this operation."},
+					"importing":     {"KMSInvalidStateException", arn + " is pending import."},
+					"deleting-long": {"KMSInvalidStateException", arn + " is pending deletion (or pending replica deletion)."},
+					"none-pending":  {"KMSInvalidStateException", "No available key material pending rotation for the key: " + arn + "."},
+				}
+				switch want, known := refusal[row[i]]; {
+				case known:
+					w.refused(r, want.code, want.text)
+				case row[i] != "ok":
 					t.Fatalf("%s of %s: what is %q", action, column, row[i])
+				case r.status != 200:
+					t.Errorf("%s of %s: %s %s", action, column, r.code, r.message)
 				}
 			}
 		}
 	}
 }
 
+// aboutMaterial is a request of an action about a key; one to import brings the material of ofKind.
+func (w *world) aboutMaterial(action, id string) string {
+	w.t.Helper()
+	parameters := `{"KeyId":"` + id + `","WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"}`
+	switch action {
+	case "GetParametersForImport":
+		return parameters
+	case "ImportKeyMaterial":
+		got := w.call(admin, "GetParametersForImport", parameters)
+		if got.status != 200 { // refused for the same reason
+			return `{"KeyId":"` + id + `","ImportToken":"YQ==","EncryptedKeyMaterial":"YQ==",` + noExpiry + `}`
+		}
+		wrapped := wrap(w.t, "RSAES_OAEP_SHA_256", decode64(w.t, got.body["PublicKey"]), materialOf(0))
+		return `{"KeyId":"` + id + `","ImportToken":"` + got.body["ImportToken"].(string) + `","EncryptedKeyMaterial":"` + wrapped + `",` + noExpiry + `}`
+	}
+	return about(id)
+}
+
 // ofKind makes keys of a column.
 func (w *world) ofKind(column string) []string {
 	w.t.Helper()
+	external := func(spec, usage string) string {
+		id, _ := w.external(spec, usage)
+		w.imported(admin, id, materialOf(0), noExpiry)
+		return id
+	}
 	switch column {
 	case "symmetric":
 		id, _ := w.newKey(admin)
@@ -269,6 +298,17 @@ func (w *world) ofKind(column string) []string {
 		signer, _, _ := w.makeKey("ECC_NIST_P256", "SIGN_VERIFY")
 		mac, _, _ := w.makeKey("HMAC_256", "GENERATE_VERIFY_MAC")
 		return []string{signer, mac}
+	case "imported":
+		return []string{external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")}
+	case "imported-mac":
+		return []string{external("HMAC_256", "GENERATE_VERIFY_MAC")}
+	case "awaiting":
+		id, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+		return []string{id}
+	case "deleting":
+		id := external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+		w.must(admin, "ScheduleKeyDeletion", about(id))
+		return []string{id}
 	}
 	w.t.Fatalf("which kind is %q", column)
 	return nil

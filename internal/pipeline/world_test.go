@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"trent/internal/action"
 	"trent/internal/api"
 	"trent/internal/fault"
 	"trent/internal/iam"
@@ -39,6 +40,7 @@ type world struct {
 
 	enclave *enclave
 	proxies *fakeProxies
+	newKeys action.NewKeys // nil: each is made when it is asked for
 
 	mu  sync.Mutex
 	now time.Time
@@ -153,7 +155,7 @@ func (w *world) restart() {
 
 func (w *world) layRoad() {
 	w.road = pipeline.New(pipeline.Options{
-		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, NewKeys: w.newKeys, Log: slog.New(slog.DiscardHandler), Now: w.clock,
 	})
 }
 

@@ -48,6 +48,10 @@ func (s *Server) sweepKeys(now time.Time) error {
 		s.log.Info("rotated a key that was due", "key", k.ARN, "next", k.Rotation.Next.Time())
 		err = errors.Join(err, s.writeDown("RotateKey", k, now))
 	}
+	for _, k := range swept.Expired {
+		s.log.Info("deleted imported key material that had expired", "key", k.ARN)
+		err = errors.Join(err, s.writeDown("DeleteExpiredKeyMaterial", k, now))
+	}
 	return err
 }
 

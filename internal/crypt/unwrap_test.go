@@ -1,0 +1,195 @@
+package crypt_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/tink-crypto/tink-go/v2/kwp/subtle"
+
+	"trent/internal/api"
+	"trent/internal/crypt"
+	"trent/internal/fault"
+	"trent/internal/secret"
+)
+
+// wrappingKey is an RSA key with 2048 bits, as PKCS #8 and as its public half.
+var wrappingKey = sync.OnceValues(func() (*rsa.PublicKey, []byte) {
+	private, err := crypt.Generate(api.KeySpecRSA2048)
+	if err != nil {
+		panic(err)
+	}
+	k, err := x509.ParsePKCS8PrivateKey(private.Expose())
+	if err != nil {
+		panic(err)
+	}
+	return &k.(*rsa.PrivateKey).PublicKey, private.Expose()
+})
+
+func oaep(t testing.TB, content []byte) []byte {
+	public, _ := wrappingKey()
+	out, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, public, content, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func keyWrapped(t testing.TB, key, content []byte) []byte {
+	w, err := subtle.NewKWP(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped, err := w.Wrap(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(oaep(t, key), wrapped...)
+}
+
+func unwrap(alg api.AlgorithmSpec, wrapped []byte) (secret.Bytes, error) {
+	_, private := wrappingKey()
+	return crypt.Unwrap(alg, secret.New(bytes.Clone(private)), wrapped)
+}
+
+// What was wrapped comes out, and everything else is the one refusal: an altered byte, another
+// algorithm, a wrapping AES key of another size, nothing behind it.
+func TestUnwrap(t *testing.T) {
+	key, content := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 100)
+	const direct, both = api.AlgorithmSpecRSAESOAEPSHA256, api.AlgorithmSpecRSAAESKeyWrapSHA256
+	right := map[api.AlgorithmSpec][]byte{direct: oaep(t, content), both: keyWrapped(t, key, content)}
+	for alg, wrapped := range right {
+		if got, err := unwrap(alg, wrapped); err != nil || !bytes.Equal(got.Expose(), content) {
+			t.Errorf("%s: %v", alg, err)
+		}
+		for _, at := range []int{0, 255, len(wrapped) - 1} {
+			altered := bytes.Clone(wrapped)
+			altered[at] ^= 1
+			refused(t, alg, altered)
+		}
+		refused(t, alg, wrapped[:len(wrapped)-1])
+		refused(t, alg, append(bytes.Clone(wrapped), 0))
+		refused(t, alg, nil)
+	}
+	refused(t, both, right[direct])
+	refused(t, direct, right[both])
+	refused(t, both, keyWrapped(t, key[:16], content))
+	refused(t, both, oaep(t, key))
+}
+
+func refused(t testing.TB, alg api.AlgorithmSpec, wrapped []byte) {
+	t.Helper()
+	if _, err := unwrap(alg, wrapped); !fault.Is(err, crypt.InvalidCiphertext) || err.Error() != "InvalidCiphertextException" {
+		t.Errorf("%s of %d bytes: %v", alg, len(wrapped), err)
+	}
+}
+
+// FuzzUnwrap: whatever somebody says was wrapped, it is refused in one way, also behind a good AES key.
+func FuzzUnwrap(f *testing.F) {
+	key := bytes.Repeat([]byte{1}, 32)
+	head := oaep(f, key)
+	right := keyWrapped(f, key, bytes.Repeat([]byte{2}, 100))[len(head):]
+	f.Add(right)
+	f.Add(right[:24])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, tail []byte) {
+		if bytes.Equal(tail, right) {
+			return
+		}
+		refused(t, api.AlgorithmSpecRSAAESKeyWrapSHA256, slices.Concat(head, tail))
+	})
+}
+
+// Of each kind what Generate makes is admitted as it is, and what is not of the kind is refused.
+func TestAdmit(t *testing.T) {
+	made := make(map[api.KeySpec][]byte)
+	for _, spec := range specs() {
+		m, err := crypt.Generate(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[spec] = m.Expose()
+	}
+	for spec, m := range made {
+		got, err := crypt.Admit(spec, secret.New(bytes.Clone(m)))
+		if err != nil || !bytes.Equal(got.Expose(), m) {
+			t.Errorf("%s: %v", spec, err)
+		}
+		for other, m := range made {
+			if _, err := crypt.Admit(spec, secret.New(bytes.Clone(m))); (err == nil) != (other == spec || sameSize(spec, len(m))) {
+				t.Errorf("%s as %s: %v", other, spec, err)
+			}
+		}
+		if spec[:4] == "HMAC" || spec == api.KeySpecSymmetricDefault {
+			continue
+		}
+		for name, bad := range map[string][]byte{"cut": m[:len(m)-1], "longer": append(bytes.Clone(m), 0), "empty": {}} {
+			if _, err := crypt.Admit(spec, secret.New(bytes.Clone(bad))); err == nil {
+				t.Errorf("%s, %s: admitted", spec, name)
+			}
+		}
+	}
+}
+
+// sameSize reports whether so many bytes are a key of a spec that has no other form.
+func sameSize(spec api.KeySpec, n int) bool {
+	r, ok := map[api.KeySpec][2]int{
+		api.KeySpecSymmetricDefault: {32, 32}, api.KeySpecHMAC224: {28, 64}, api.KeySpecHMAC256: {32, 64},
+		api.KeySpecHMAC384: {48, 128}, api.KeySpecHMAC512: {64, 128},
+	}[spec]
+	return ok && r[0] <= n && n <= r[1]
+}
+
+// FuzzAdmit: whatever is admitted can be opened, and is admitted again as the same.
+func FuzzAdmit(f *testing.F) {
+	all := specs()
+	for i, spec := range all {
+		m, err := crypt.Generate(spec)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(byte(i), m.Expose())
+	}
+	f.Fuzz(func(t *testing.T, i byte, m []byte) {
+		spec := all[int(i)%len(all)]
+		got, err := crypt.Admit(spec, secret.New(bytes.Clone(m)))
+		if err != nil {
+			return
+		}
+		again, err := crypt.Admit(spec, secret.New(bytes.Clone(got.Expose())))
+		if err != nil || !bytes.Equal(again.Expose(), got.Expose()) {
+			t.Fatalf("%s: admitted, and then not the same: %v", spec, err)
+		}
+		var cluster crypt.ClusterID
+		if _, err := crypt.New(spec, &cluster, crypt.MaterialID{}, again); err != nil {
+			t.Fatalf("%s: admitted, and does not open: %v", spec, err)
+		}
+	})
+}
+
+// specs are the kinds of keys of which this process can make some.
+func specs() (all []api.KeySpec) {
+	for _, spec := range api.KeySpec("").Values() {
+		if spec != api.KeySpecSM2 && crypt.CheckSpec(spec) == nil {
+			all = append(all, spec)
+		}
+	}
+	return all
+}
+
+// TestWrappingInFIPS: what the module does not have is refused in a process that keeps to it.
+func TestWrappingInFIPS(t *testing.T) {
+	for alg, sha1 := range map[api.AlgorithmSpec]bool{
+		api.AlgorithmSpecRSAESOAEPSHA1: true, api.AlgorithmSpecRSAAESKeyWrapSHA1: true,
+		api.AlgorithmSpecRSAESOAEPSHA256: false, api.AlgorithmSpecRSAAESKeyWrapSHA256: false,
+	} {
+		if err := crypt.CheckWrapping(alg); (err != nil) != (sha1 && crypt.FIPS()) {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+}
