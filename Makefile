@@ -21,7 +21,7 @@ DIR      ?= trent-data
 ARGS     ?=
 
 # What must also hold where only approved cryptography may be used.
-FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/... ./internal/recipient/...
+FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/... ./internal/recipient/... ./internal/xks ./internal/xksproxy
 
 ##@ To use it
 
