@@ -21,7 +21,7 @@ DIR      ?= trent-data
 ARGS     ?=
 
 # What must also hold where only approved cryptography may be used.
-FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/... ./internal/recipient/...
+FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/... ./internal/recipient/... ./internal/xks ./internal/xksproxy
 
 ##@ To use it
 
@@ -82,7 +82,7 @@ fuzz: have-go ## Fuzz every target for FUZZTIME (5m)
 	@scripts/fuzz $(if $(filter-out file,$(origin FUZZTIME)),$(FUZZTIME),5m)
 
 .PHONY: interop
-interop: build have-openssl $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the stories with boto3, the AWS CLI and the SDKs for JavaScript and Go
+interop: build have-openssl have-curl $(TOOLS)/venv.stamp interop/node/node_modules/.stamp ## Play the stories with boto3, the AWS CLI and the SDKs for JavaScript and Go
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/story.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cli.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/iam_cli.py
@@ -90,9 +90,15 @@ interop: build have-openssl $(TOOLS)/venv.stamp interop/node/node_modules/.stamp
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/terraform.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/authorization.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/recipient.py
+	$(BINARY) conformance $(TOOLS)/venv/bin/python interop/python/conformance.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/xks.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/recipient.test.js
 	$(GO) test ./interop/go
+
+.PHONY: conformance
+conformance: build ## Perform every action of the API, and print which outcomes were seen
+	@$(BINARY) conformance
 
 .PHONY: interop-nitro-c
 interop-nitro-c: ## Say why AWS's client for enclaves in C is not among the clients here
@@ -130,6 +136,10 @@ have-go:
 .PHONY: have-openssl
 have-openssl:
 	@command -v openssl >/dev/null || { echo "openssl is missing, and the tests ask it to read the answers for enclaves. Install it (on Debian: apt-get install openssl)."; exit 1; }
+
+.PHONY: have-curl
+have-curl:
+	@command -v curl >/dev/null || { echo "curl is missing, and the tests ask it to sign as AWS KMS does. Install it, 7.75 or newer (on Debian: apt-get install curl)."; exit 1; }
 
 $(STATICCHECK): | have-go
 	@scripts/go-tool honnef.co/go/tools/cmd/staticcheck $@

@@ -20,7 +20,7 @@ func grants() []*Entry {
 			Name: "CreateGrant",
 			Uses: []Use[api.CreateGrantInput]{{
 				Kind: OnKey, Permit: "kms:CreateGrant", Abroad: true, Ref: func(in *api.CreateGrantInput) string { return in.KeyId },
-				State: key.Usable, Alias: AliasUnsupported, Keys: createGrantKeys(), Passes: requestedGrant,
+				State: key.Grantable, Alias: AliasUnsupported, Keys: createGrantKeys(), Passes: requestedGrant,
 			}},
 			Rules:   createGrantRules,
 			Fit:     fitGrant,

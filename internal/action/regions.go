@@ -13,14 +13,15 @@ import (
 )
 
 // regions is the family of keys that are in several Regions: related keys, with the same id and the
-// same materials, one of which decides what all of them share.
+// same materials, one of which decides what all of them share. None of them is in a custom key store, so
+// that whether such a store is there has no part in it.
 func regions() []*Entry {
 	return []*Entry{
 		entry(Action[api.ReplicateKeyInput, api.ReplicateKeyOutput]{
 			Name: "ReplicateKey",
 			Uses: []Use[api.ReplicateKeyInput]{
 				{
-					Kind: OnKey, Permit: "kms:ReplicateKey", State: key.Usable, Alias: AliasUnsupported, Ref: func(in *api.ReplicateKeyInput) string { return in.KeyId },
+					Kind: OnKey, Permit: "kms:ReplicateKey", State: key.Grantable, Alias: AliasUnsupported, Ref: func(in *api.ReplicateKeyInput) string { return in.KeyId },
 					Keys: Keys[api.ReplicateKeyInput]{"kms:replicaregion": func(in *api.ReplicateKeyInput, _ []Held, _ string) iam.Value { return said(in.ReplicaRegion) }},
 				},
 				{Kind: OnAccount, Permit: "kms:CreateKey", CallerAccount: true, Region: replicaRegion, Keys: replicaKeys()},
@@ -42,7 +43,7 @@ func regions() []*Entry {
 			Name: "UpdatePrimaryRegion",
 			Uses: []Use[api.UpdatePrimaryRegionInput]{
 				{
-					Kind: OnKey, Permit: "kms:UpdatePrimaryRegion", State: key.Usable, Alias: AliasUnsupported, Ref: func(in *api.UpdatePrimaryRegionInput) string { return in.KeyId },
+					Kind: OnKey, Permit: "kms:UpdatePrimaryRegion", State: key.Grantable, Alias: AliasUnsupported, Ref: func(in *api.UpdatePrimaryRegionInput) string { return in.KeyId },
 					Keys: primaryKeys(),
 				},
 				{Kind: OnReplica, Permit: "kms:UpdatePrimaryRegion", State: key.NotDeleting, Region: func(in *api.UpdatePrimaryRegionInput) string { return in.PrimaryRegion }, Keys: primaryKeys()},

@@ -90,8 +90,9 @@ func TestKeyStates(t *testing.T) {
 		variant(func(r *key.Record) { r.Enabled = false }),
 		variant(func(r *key.Record) { r.DeletionDate = key.MomentOf(now.Add(time.Hour)) }),
 		variant(func(r *key.Record) { r.Materials = nil }),
+		variant(func(r *key.Record) { r.External = &key.External{Unavailable: true} }),
 	}
-	for i, want := range []api.KeyState{api.KeyStateEnabled, api.KeyStateDisabled, api.KeyStatePendingDeletion, api.KeyStatePendingImport} {
+	for i, want := range []api.KeyState{api.KeyStateEnabled, api.KeyStateDisabled, api.KeyStatePendingDeletion, api.KeyStatePendingImport, api.KeyStateUnavailable} {
 		if got := records[i].State(now); got != want {
 			t.Fatalf("the record for %s is %s", want, got)
 		}
@@ -105,6 +106,7 @@ func TestKeyStates(t *testing.T) {
 		"deleting-long": {api.KMSInvalidStateException, "is pending deletion (or pending replica deletion)."},
 		"not-deleting":  {api.KMSInvalidStateException, "is not pending deletion (or pending replica deletion)."},
 		"importing":     {api.KMSInvalidStateException, "is pending import."},
+		"unavailable":   {api.KMSInvalidStateException, "is unavailable."},
 	}
 	rows := readTable(t, "keystates.txt")
 	for name, e := range action.Table() {

@@ -69,8 +69,8 @@ func shapes() []shape {
 		{"Encapsulate", "kem", "EDI--I", `{"KeyId":"$key","EncapsulationAlgorithm":"ML_KEM"}`, nil},
 		{"Encrypt", "symmetric", "EDIIII", encrypted[0].body, nil},
 		{"GenerateDataKey", "symmetric", "EDIIII", `{"KeyId":"$key","KeySpec":"AES_256"}`, nil},
-		{"GenerateDataKeyPair", "symmetric", "EDIIUI", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
-		{"GenerateDataKeyPairWithoutPlaintext", "symmetric", "EDIIUI", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
+		{"GenerateDataKeyPair", "symmetric", "EDIIII", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
+		{"GenerateDataKeyPairWithoutPlaintext", "symmetric", "EDIIII", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
 		{"GenerateDataKeyWithoutPlaintext", "symmetric", "EDIIII", `{"KeyId":"$key","NumberOfBytes":64}`, nil},
 		{"GenerateMac", "mac", "EDII-I", macBody, nil},
 		{"GetKeyLastUsage", "symmetric", "EEEEEE", onlyKey, nil},
@@ -82,7 +82,7 @@ func shapes() []shape {
 		{"ListAliases", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListGrants", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListKeyPolicies", "symmetric", "EEEEEE", onlyKey, nil},
-		{"ListKeyRotations", "symmetric", "EEEEUE", onlyKey, nil},
+		{"ListKeyRotations", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListResourceTags", "symmetric", "EEEEEE", onlyKey, nil},
 		{"PutKeyPolicy", "symmetric", "EEEEEE", `{"KeyId":"$key","Policy":"$policy"}`, []preparation{{"GetKeyPolicy", onlyKey, []string{"policy=Policy"}}}},
 		{"ReEncrypt", "symmetric", "EDIIII", `{"CiphertextBlob":"$blob","SourceKeyId":"$key","DestinationKeyId":"$key"}`, encrypted},
@@ -123,7 +123,6 @@ func importMaterial(kind string) string {
 func (b *book) states() {
 	b.do("CreateKey", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"KEY_AGREEMENT"}`, "key=KeyMetadata.KeyId")
 	b.do("GetPublicKey", onlyKey, "peer=PublicKey")
-	b.key("any", `{}`)
 	b.do("CreateAlias", `{"AliasName":"alias/shapes","TargetKeyId":"$any"}`)
 	for _, s := range shapes() {
 		for i, state := range States() {
@@ -151,7 +150,6 @@ func (b *book) shapeIn(s shape, state, outcome string) {
 	}
 	b.brought(state)
 	b.state(s.action, state, outcome, b.named(s.body))
-	b.undone(s, state)
 }
 
 // named gives a body a name that no other has.
@@ -175,8 +173,11 @@ func (b *book) made(kind, state string) {
 		extra += `,"Origin":"EXTERNAL"`
 	}
 	if state == string(api.KeyStateUnavailable) {
+		name := b.named("$fresh")
+		b.outer(name)
 		b.do("ConnectCustomKeyStore", `{"CustomKeyStoreId":"$store"}`)
-		extra += `,"Origin":"EXTERNAL_KEY_STORE","CustomKeyStoreId":"$store","XksKeyId":"$xks_key"`
+		b.do("CreateKey", externalKey(name), "key=KeyMetadata.KeyId")
+		return
 	}
 	b.do("CreateKey", `{`+kinds[base].create+extra+`}`, "key=KeyMetadata.KeyId")
 	if imported {
@@ -199,12 +200,5 @@ func (b *book) brought(state string) {
 		b.do("DeleteImportedKeyMaterial", onlyKey)
 	case api.KeyStateUnavailable:
 		b.do("DisconnectCustomKeyStore", `{"CustomKeyStoreId":"$store"}`)
-	}
-}
-
-// undone lets go of the external key, of which there is one.
-func (b *book) undone(s shape, state string) {
-	if state == string(api.KeyStateUnavailable) && s.action != "ScheduleKeyDeletion" {
-		b.do("ScheduleKeyDeletion", `{"KeyId":"$key","PendingWindowInDays":7}`)
 	}
 }

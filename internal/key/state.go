@@ -43,6 +43,7 @@ type StateRule int
 const (
 	AnyState     StateRule = iota // reads, policies, deleting an alias
 	Usable                        // cryptography
+	Grantable                     // grants, which a key may have before it can be used again
 	Readable                      // its public half
 	NotDeleting                   // tags, description, new aliases
 	Manageable                    // enable, disable
@@ -59,6 +60,11 @@ const (
 func (rule StateRule) Check(r *Record, now time.Time) error {
 	switch state := r.State(now); rule {
 	case Usable:
+		return usable(r, state)
+	case Grantable:
+		if state == api.KeyStateUnavailable {
+			return nil
+		}
 		return usable(r, state)
 	case Readable:
 		if state == api.KeyStateDisabled {

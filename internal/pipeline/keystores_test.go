@@ -4,14 +4,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"trent/internal/keyring"
 	"trent/internal/keystore"
-	"trent/internal/pipeline"
 )
 
 const (
@@ -407,9 +406,7 @@ func TestExternalKeyStates(t *testing.T) {
 		t.Errorf("a store with a key that is pending deletion: %s", r.code)
 	}
 	w.pass(8 * 24 * time.Hour)
-	if _, err := w.ring.Sweep(t.Context(), w.clock()); err != nil {
-		t.Fatal(err)
-	}
+	w.sweep()
 	w.must(admin, "DeleteCustomKeyStore", onStore(store))
 }
 
@@ -458,7 +455,7 @@ func TestKeyStoresAreKept(t *testing.T) {
 	if found != 3 {
 		t.Errorf("%d records, want 3", found)
 	}
-	w.reopen()
+	w.restart()
 	if got := w.must(admin, "Decrypt", `{"CiphertextBlob":"`+blob+`"}`)["Plaintext"]; got != "Q0FOQVJZLXBsYWludGV4dA==" {
 		t.Errorf("decrypted %v", got)
 	}
@@ -468,13 +465,78 @@ func TestKeyStoresAreKept(t *testing.T) {
 	}
 }
 
-// reopen is a new process over the same store.
-func (w *world) reopen() {
-	w.t.Helper()
-	ring, err := keyring.New(w.store, w.sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12, Proxies: w.proxies})
-	if err != nil {
-		w.t.Fatal(err)
+// Of many who want the same external key at once, one gets it.
+func TestExternalKeyRace(t *testing.T) {
+	w := newWorld(t)
+	store := w.newStore("first")
+	w.connect(store)
+	var made, taken atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			switch r := w.call(admin, "CreateKey", newExternalBody(store, "one")); r.code {
+			case "":
+				made.Add(1)
+			case "XksKeyAlreadyInUseException":
+				taken.Add(1)
+			default:
+				t.Errorf("%s %s", r.code, r.message)
+			}
+		})
 	}
-	w.ring = ring
-	w.road = pipeline.New(pipeline.Options{Keys: ring, Identities: w.identities, Proxies: w.proxies, Audit: w.audit, Log: slog.New(slog.DiscardHandler), Now: w.clock})
+	all.Wait()
+	if made.Load() != 1 || taken.Load() != 7 {
+		t.Errorf("%d keys were made, and %d refused", made.Load(), taken.Load())
+	}
+}
+
+// However a store's end and a new key in it race, there is no key without its store.
+func TestExternalKeyAndDeletedStoreRace(t *testing.T) {
+	w := newWorld(t)
+	for round := range 20 {
+		store := w.newStore(fmt.Sprintf("store%d", round))
+		w.connect(store)
+		w.proxies.set(func() { w.proxies.add(fmt.Sprintf("key%d", round)) })
+		var all sync.WaitGroup
+		var made, deleted result
+		all.Go(func() { made = w.call(admin, "CreateKey", newExternalBody(store, fmt.Sprintf("key%d", round))) })
+		all.Go(func() {
+			w.call(admin, "DisconnectCustomKeyStore", onStore(store))
+			deleted = w.call(admin, "DeleteCustomKeyStore", onStore(store))
+		})
+		all.Wait()
+		if (made.status == 200) == (deleted.status == 200) {
+			t.Fatalf("round %d: a key was made (%d %s), and its store deleted (%d %s)", round, made.status, made.code, deleted.status, deleted.code)
+		}
+		if deleted.status == 200 {
+			continue
+		}
+		w.must(admin, "ScheduleKeyDeletion", `{"KeyId":"`+made.body["KeyMetadata"].(map[string]any)["KeyId"].(string)+`","PendingWindowInDays":7}`)
+		w.pass(8 * 24 * time.Hour)
+		w.sweep()
+		w.must(admin, "DeleteCustomKeyStore", onStore(store))
+	}
+}
+
+// A key in a custom key store has one material for good.
+func TestExternalKeyIsNotRotatedNorImported(t *testing.T) {
+	w := newWorld(t)
+	store := w.newStore("first")
+	w.connect(store)
+	key := w.newExternalKey(store, "one")["KeyId"].(string)
+	for _, connected := range []bool{true, false} {
+		if !connected {
+			w.must(admin, "DisconnectCustomKeyStore", onStore(store))
+		}
+		for operation, more := range map[string]string{
+			"EnableKeyRotation": "", "DisableKeyRotation": "", "GetKeyRotationStatus": "", "RotateKeyOnDemand": "", "ListKeyRotations": "",
+			"GetParametersForImport": `,"WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"`, "DeleteImportedKeyMaterial": "",
+			"ReplicateKey": `,"ReplicaRegion":"eu-west-1"`,
+		} {
+			r := w.call(admin, operation, `{"KeyId":"`+key+`"`+more+`}`)
+			if r.code != "UnsupportedOperationException" {
+				t.Errorf("%s, connected %v: %d %s %s", operation, connected, r.status, r.code, r.message)
+			}
+		}
+	}
 }

@@ -148,7 +148,7 @@ func (w *world) sweep() keyring.Swept {
 func (w *world) restart() {
 	w.t.Helper()
 	var err error
-	if w.ring, err = keyring.New(w.store, w.sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12}); err != nil {
+	if w.ring, err = keyring.New(w.store, w.sealer, keyring.Options{Tenants: w.identities, Partition: "aws", CacheKeys: 1 << 12, Proxies: w.proxies}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.layRoad()
