@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -389,6 +390,15 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatalf("%+v is another one from the cache (%v)", rec, err)
 		}
 	})
+}
+
+// A key with one material, of which there is nothing to say, has nothing but the fixed part in the cache:
+// a hundred thousand of them are that many objects fewer for the collector.
+func TestPlainKeysAreSmall(t *testing.T) {
+	r, _ := newRing(t, 64)
+	if c := compact(makeKey(t, r)); c.more != nil || unsafe.Sizeof(c) > 104 {
+		t.Errorf("a plain key takes %d bytes and has %+v", unsafe.Sizeof(c), c.more)
+	}
 }
 
 // A policy that this Trent does not understand, as a newer one may have stored,
