@@ -102,13 +102,17 @@ func conform(ctx context.Context, steps []conformance.Step) (results []conforman
 		Regions: conformanceRegions(), Now: now, Advance: func(d time.Duration) { ahead.Add(int64(d)) },
 	}
 	o := conformanceSettings()
-	ctx, done := context.WithCancel(ctx)
-	defer done()
-	err = serve(ctx, st, o, slog.New(slog.DiscardHandler), now, func(l net.Listener) (err error) {
+	err = withConformanceProxy(ctx, dir, func(p *conformanceProxy) error {
+		p.settings(&o)
+		against.Proxy = p.variables()
+		ctx, done := context.WithCancel(ctx)
 		defer done()
-		against.Endpoint = endpointOf(l, o)
-		results, err = conformance.Run(ctx, against, steps)
-		return err
+		return serve(ctx, st, o, slog.New(slog.DiscardHandler), now, func(l net.Listener) (err error) {
+			defer done()
+			against.Endpoint = endpointOf(l, o)
+			results, err = conformance.Run(ctx, against, steps)
+			return err
+		})
 	})
 	return results, err
 }

@@ -26,7 +26,7 @@ type Server struct {
 	Now func() time.Time
 	// Advance sets the clock on; nil: it cannot be done.
 	Advance func(time.Duration)
-	// Proxy are the variables of an external key store proxy; nil: there is none.
+	// Proxy are the variables of an external key store proxy (keystores.go); nil: there is none.
 	Proxy map[string]string
 }
 

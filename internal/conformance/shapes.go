@@ -69,8 +69,8 @@ func shapes() []shape {
 		{"Encapsulate", "kem", "EDI--I", `{"KeyId":"$key","EncapsulationAlgorithm":"ML_KEM"}`, nil},
 		{"Encrypt", "symmetric", "EDIIII", encrypted[0].body, nil},
 		{"GenerateDataKey", "symmetric", "EDIIII", `{"KeyId":"$key","KeySpec":"AES_256"}`, nil},
-		{"GenerateDataKeyPair", "symmetric", "EDIIUI", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
-		{"GenerateDataKeyPairWithoutPlaintext", "symmetric", "EDIIUI", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
+		{"GenerateDataKeyPair", "symmetric", "EDIIII", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
+		{"GenerateDataKeyPairWithoutPlaintext", "symmetric", "EDIIII", `{"KeyId":"$key","KeyPairSpec":"ECC_NIST_P256"}`, nil},
 		{"GenerateDataKeyWithoutPlaintext", "symmetric", "EDIIII", `{"KeyId":"$key","NumberOfBytes":64}`, nil},
 		{"GenerateMac", "mac", "EDII-I", macBody, nil},
 		{"GetKeyLastUsage", "symmetric", "EEEEEE", onlyKey, nil},
@@ -151,7 +151,6 @@ func (b *book) shapeIn(s shape, state, outcome string) {
 	}
 	b.brought(state)
 	b.state(s.action, state, outcome, b.named(s.body))
-	b.undone(s, state)
 }
 
 // named gives a body a name that no other has.
@@ -176,9 +175,9 @@ func (b *book) made(kind, state string) {
 	}
 	if state == string(api.KeyStateUnavailable) {
 		b.do("ConnectCustomKeyStore", `{"CustomKeyStoreId":"$store"}`)
-		extra += `,"Origin":"EXTERNAL_KEY_STORE","CustomKeyStoreId":"$store","XksKeyId":"$xks_key"`
+		extra += `,"Origin":"EXTERNAL_KEY_STORE","CustomKeyStoreId":"$store","XksKeyId":"$fresh"`
 	}
-	b.do("CreateKey", `{`+kinds[base].create+extra+`}`, "key=KeyMetadata.KeyId")
+	b.do("CreateKey", b.named(`{`+kinds[base].create+extra+`}`), "key=KeyMetadata.KeyId")
 	if imported {
 		b.do("GetParametersForImport", importParameters, importSaves...)
 		b.do("ImportKeyMaterial", importMaterial(base))
@@ -199,12 +198,5 @@ func (b *book) brought(state string) {
 		b.do("DeleteImportedKeyMaterial", onlyKey)
 	case api.KeyStateUnavailable:
 		b.do("DisconnectCustomKeyStore", `{"CustomKeyStoreId":"$store"}`)
-	}
-}
-
-// undone lets go of the external key, of which there is one.
-func (b *book) undone(s shape, state string) {
-	if state == string(api.KeyStateUnavailable) && s.action != "ScheduleKeyDeletion" {
-		b.do("ScheduleKeyDeletion", `{"KeyId":"$key","PendingWindowInDays":7}`)
 	}
 }

@@ -76,6 +76,7 @@ func Steps() []Step {
 	b.asymmetric()
 	b.grants()
 	b.lists()
+	b.keyStores()
 	b.states()
 	b.refusals()
 	return b.steps

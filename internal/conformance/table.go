@@ -167,6 +167,12 @@ func why(action, name string) string {
 	return ""
 }
 
+// Why some errors of custom key stores are not brought about.
+const (
+	noCloudHSM = "there are no key stores of CloudHSM clusters"
+	noVPC      = "there are no VPC endpoint services outside of AWS"
+)
+
 type excuse struct {
 	name    string
 	actions []string // none: every action
@@ -190,5 +196,15 @@ func excuses() []excuse {
 		{string(api.LimitExceededException), []string{"CreateKey", "EnableKey", "ReplicateKey"}, "there is no quota on keys"},
 		{string(api.LimitExceededException), []string{"TagResource"}, "as measured, too many tags are TagException"},
 		{string(api.ConflictException), []string{"RotateKeyOnDemand"}, "a rotation is done at once"},
+		{string(api.CloudHsmClusterNotFoundException), []string{"UpdateCustomKeyStore"}, noCloudHSM},
+		{string(api.CloudHsmClusterInUseException), nil, noCloudHSM},
+		{string(api.CloudHsmClusterNotActiveException), nil, noCloudHSM},
+		{string(api.CloudHsmClusterNotRelatedException), nil, noCloudHSM},
+		{string(api.CloudHsmClusterInvalidConfigurationException), nil, noCloudHSM},
+		{string(api.IncorrectTrustAnchorException), nil, noCloudHSM},
+		{string(api.CustomKeyStoreInvalidStateException), []string{"GenerateRandom"}, noCloudHSM},
+		{string(api.XksProxyUriEndpointInUseException), nil, noVPC},
+		{string(api.XksProxyVpcEndpointServiceInUseException), nil, noVPC},
+		{string(api.XksProxyVpcEndpointServiceInvalidConfigurationException), nil, noVPC},
 	}
 }
