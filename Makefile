@@ -90,10 +90,15 @@ interop: build have-openssl have-curl $(TOOLS)/venv.stamp interop/node/node_modu
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/terraform.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/authorization.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/recipient.py
+	$(BINARY) conformance $(TOOLS)/venv/bin/python interop/python/conformance.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/xks.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/recipient.test.js
 	$(GO) test ./interop/go
+
+.PHONY: conformance
+conformance: build ## Perform every action of the API, and print which outcomes were seen
+	@$(BINARY) conformance
 
 .PHONY: interop-nitro-c
 interop-nitro-c: ## Say why AWS's client for enclaves in C is not among the clients here

@@ -241,12 +241,12 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	rec.Policy = policy
-	c.Wish(keyring.PutKey{Now: rec})
 	if in.CustomKeyStoreId != "" {
 		if err := c.attachExternal(ctx, rec, in); err != nil {
 			return nil, err
 		}
 	}
+	c.Wish(keyring.PutKey{Now: rec})
 	if err := c.firstMaterial(ctx, rec); err != nil {
 		return nil, err
 	}

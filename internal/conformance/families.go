@@ -53,7 +53,7 @@ func (b *book) lifecycle() {
 	b.refused("CreateKey", "Tag", `{"Tags":[{"TagKey":"a","TagValue":""},{"TagKey":"a","TagValue":""}]}`)
 	b.refused("TagResource", "Tag", `{"KeyId":"$two","Tags":[{"TagKey":"aws:a","TagValue":""}]}`)
 	b.refused("UntagResource", "Tag", `{"KeyId":"$two","TagKeys":["aws:a"]}`)
-	b.refused("CreateKey", "UnsupportedOperation", `{"MultiRegion":true,"Origin":"EXTERNAL_KEY_STORE","CustomKeyStoreId":"cks-1234567890abcdef0","XksKeyId":"x"}`)
+	b.refused("CreateKey", "UnsupportedOperation", `{"KeySpec":"SM2","KeyUsage":"SIGN_VERIFY"}`)
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -26,8 +27,15 @@ type Server struct {
 	Now func() time.Time
 	// Advance sets the clock on; nil: it cannot be done.
 	Advance func(time.Duration)
-	// Proxy are the variables of an external key store proxy (keystores.go); nil: there is none.
+	// Proxy are the variables of an external key store proxy; nil: there is none.
 	Proxy map[string]string
+}
+
+// Variables are those that the steps start from.
+func (s *Server) Variables() map[string]string {
+	v := map[string]string{"region": s.Regions[0], "other_region": s.Regions[1], "account": s.Account}
+	maps.Copy(v, s.Proxy)
+	return v
 }
 
 // maxAnswer bounds what is read of an answer, bytes.
@@ -42,10 +50,7 @@ type Result struct {
 
 // Run performs the steps in their order and gives a result for each.
 func Run(ctx context.Context, s Server, steps []Step) ([]Result, error) {
-	r := &run{server: s, variables: map[string]string{"region": s.Regions[0], "other_region": s.Regions[1], "account": s.Account}}
-	for name, value := range s.Proxy {
-		r.variables[name] = value
-	}
+	r := &run{server: s, variables: s.Variables()}
 	results := make([]Result, 0, len(steps))
 	for _, step := range steps {
 		result := Result{Step: step, Skipped: step.Needs == Clock && s.Advance == nil || step.Needs == Proxy && s.Proxy == nil}

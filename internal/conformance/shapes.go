@@ -82,7 +82,7 @@ func shapes() []shape {
 		{"ListAliases", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListGrants", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListKeyPolicies", "symmetric", "EEEEEE", onlyKey, nil},
-		{"ListKeyRotations", "symmetric", "EEEEUE", onlyKey, nil},
+		{"ListKeyRotations", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListResourceTags", "symmetric", "EEEEEE", onlyKey, nil},
 		{"PutKeyPolicy", "symmetric", "EEEEEE", `{"KeyId":"$key","Policy":"$policy"}`, []preparation{{"GetKeyPolicy", onlyKey, []string{"policy=Policy"}}}},
 		{"ReEncrypt", "symmetric", "EDIIII", `{"CiphertextBlob":"$blob","SourceKeyId":"$key","DestinationKeyId":"$key"}`, encrypted},
@@ -123,7 +123,6 @@ func importMaterial(kind string) string {
 func (b *book) states() {
 	b.do("CreateKey", `{"KeySpec":"ECC_NIST_P256","KeyUsage":"KEY_AGREEMENT"}`, "key=KeyMetadata.KeyId")
 	b.do("GetPublicKey", onlyKey, "peer=PublicKey")
-	b.key("any", `{}`)
 	b.do("CreateAlias", `{"AliasName":"alias/shapes","TargetKeyId":"$any"}`)
 	for _, s := range shapes() {
 		for i, state := range States() {
@@ -174,10 +173,13 @@ func (b *book) made(kind, state string) {
 		extra += `,"Origin":"EXTERNAL"`
 	}
 	if state == string(api.KeyStateUnavailable) {
+		name := b.named("$fresh")
+		b.outer(name)
 		b.do("ConnectCustomKeyStore", `{"CustomKeyStoreId":"$store"}`)
-		extra += `,"Origin":"EXTERNAL_KEY_STORE","CustomKeyStoreId":"$store","XksKeyId":"$fresh"`
+		b.do("CreateKey", externalKey(name), "key=KeyMetadata.KeyId")
+		return
 	}
-	b.do("CreateKey", b.named(`{`+kinds[base].create+extra+`}`), "key=KeyMetadata.KeyId")
+	b.do("CreateKey", `{`+kinds[base].create+extra+`}`, "key=KeyMetadata.KeyId")
 	if imported {
 		b.do("GetParametersForImport", importParameters, importSaves...)
 		b.do("ImportKeyMaterial", importMaterial(base))

@@ -71,14 +71,19 @@ type book struct {
 // Steps is the whole list.
 func Steps() []Step {
 	b := new(book)
+	b.key("any", `{}`)
 	b.lifecycle()
 	b.symmetric()
 	b.asymmetric()
 	b.grants()
 	b.lists()
-	b.keyStores()
+	b.rotation()
+	b.imports()
+	b.multiRegion()
+	b.stores()
 	b.states()
 	b.refusals()
+	b.later()
 	return b.steps
 }
 

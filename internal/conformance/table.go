@@ -167,17 +167,16 @@ func why(action, name string) string {
 	return ""
 }
 
-// Why some errors of custom key stores are not brought about.
-const (
-	noCloudHSM = "there are no key stores of CloudHSM clusters"
-	noVPC      = "there are no VPC endpoint services outside of AWS"
-)
-
 type excuse struct {
 	name    string
 	actions []string // none: every action
 	why     string
 }
+
+const (
+	noVPC = "there are no VPC endpoint services"
+	noHSM = "there are no CloudHSM clusters"
+)
 
 func excuses() []excuse {
 	return []excuse{
@@ -195,16 +194,20 @@ func excuses() []excuse {
 		{string(api.LimitExceededException), []string{"CreateGrant"}, "takes 50,000 grants on a key"},
 		{string(api.LimitExceededException), []string{"CreateKey", "EnableKey", "ReplicateKey"}, "there is no quota on keys"},
 		{string(api.LimitExceededException), []string{"TagResource"}, "as measured, too many tags are TagException"},
-		{string(api.ConflictException), []string{"RotateKeyOnDemand"}, "a rotation is done at once"},
-		{string(api.CloudHsmClusterNotFoundException), []string{"UpdateCustomKeyStore"}, noCloudHSM},
-		{string(api.CloudHsmClusterInUseException), nil, noCloudHSM},
-		{string(api.CloudHsmClusterNotActiveException), nil, noCloudHSM},
-		{string(api.CloudHsmClusterNotRelatedException), nil, noCloudHSM},
-		{string(api.CloudHsmClusterInvalidConfigurationException), nil, noCloudHSM},
-		{string(api.IncorrectTrustAnchorException), nil, noCloudHSM},
-		{string(api.CustomKeyStoreInvalidStateException), []string{"GenerateRandom"}, noCloudHSM},
-		{string(api.XksProxyUriEndpointInUseException), nil, noVPC},
+		{string(api.KMSInvalidStateException), []string{"DeleteImportedKeyMaterial", "GetKeyRotationStatus", "ListKeyRotations"}, "no state stands in the way of the action"},
+		{string(api.UnsupportedOperationException), []string{"ListKeyRotations"}, "a key that cannot be rotated has an empty list"},
+		{string(api.CustomKeyStoreInvalidStateException), []string{"GenerateRandom"}, "only a CloudHSM key store would make the bytes"},
+		{string(api.CustomKeyStoreInvalidStateException), []string{"ConnectCustomKeyStore"}, "takes a store whose proxy has failed"},
+		{string(api.XksProxyInvalidResponseException), nil, "takes a proxy that answers wrongly"},
+		{string(api.XksProxyUriEndpointInUseException), nil, "only VPC endpoint services must not share an endpoint"},
 		{string(api.XksProxyVpcEndpointServiceInUseException), nil, noVPC},
 		{string(api.XksProxyVpcEndpointServiceInvalidConfigurationException), nil, noVPC},
+		{string(api.CloudHsmClusterInUseException), nil, noHSM},
+		{string(api.CloudHsmClusterNotActiveException), nil, noHSM},
+		{string(api.CloudHsmClusterNotRelatedException), nil, noHSM},
+		{string(api.CloudHsmClusterInvalidConfigurationException), nil, noHSM},
+		{string(api.CloudHsmClusterNotFoundException), []string{"UpdateCustomKeyStore"}, noHSM},
+		{string(api.IncorrectTrustAnchorException), nil, noHSM},
+		{string(api.ConflictException), []string{"RotateKeyOnDemand"}, "a rotation is done at once"},
 	}
 }

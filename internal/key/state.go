@@ -41,7 +41,7 @@ type StateRule int
 const (
 	AnyState     StateRule = iota // reads, policies, deleting an alias
 	Usable                        // cryptography
-	Grantable                     // new grants: for when it is usable
+	Grantable                     // grants, which a key may have before it can be used again
 	Readable                      // its public half
 	NotDeleting                   // tags, description, new aliases
 	Manageable                    // enable, disable

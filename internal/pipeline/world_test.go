@@ -39,8 +39,8 @@ type world struct {
 	audit      *memorySink
 
 	enclave *enclave
-	proxies *fakeProxies
 	newKeys action.NewKeys // nil: each is made when it is asked for
+	proxies *fakeProxies
 
 	mu  sync.Mutex
 	now time.Time
