@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -140,7 +141,37 @@ const (
 	xksIdleTime   = 2 * time.Minute
 	xksMaxHeader  = 16 << 10 // bytes
 	xksGrace      = 5 * time.Second
+
+	xksConnections = 1024 // open at once; further ones wait
 )
+
+// bounded is a listener of so many connections at once.
+type bounded struct {
+	net.Listener
+	slots chan struct{}
+}
+
+// Accept implements net.Listener.
+func (b bounded) Accept() (net.Conn, error) {
+	b.slots <- struct{}{}
+	c, err := b.Listener.Accept()
+	if err != nil {
+		<-b.slots
+		return nil, err
+	}
+	return &boundedConn{Conn: c, leave: sync.OnceFunc(func() { <-b.slots })}, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *boundedConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
 
 // serveXKS answers until ctx ends, and then lets the requests in flight finish.
 func serveXKS(ctx context.Context, l net.Listener, t *tls.Config, h http.Handler, log *slog.Logger) error {
@@ -148,8 +179,10 @@ func serveXKS(ctx context.Context, l net.Listener, t *tls.Config, h http.Handler
 		Handler: h, TLSConfig: t, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: xksHeaderTime, ReadTimeout: xksTime, WriteTimeout: xksTime, IdleTimeout: xksIdleTime, MaxHeaderBytes: xksMaxHeader,
 	}
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true) // and no other: docs/decisions/0004-the-door.md
 	done := make(chan error, 1)
-	go func() { done <- s.ServeTLS(l, "", "") }()
+	go func() { done <- s.ServeTLS(bounded{l, make(chan struct{}, xksConnections)}, "", "") }()
 	select {
 	case err := <-done:
 		return err
