@@ -44,6 +44,9 @@ type xksServeCmd struct {
 	ClientCA   string `name:"client-ca" placeholder:"FILE" env:"TRENT_XKS_CLIENT_CA" help:"Want certificates of clients, of these authorities, PEM."`
 	ClientName string `name:"client-name" placeholder:"NAME" env:"TRENT_XKS_CLIENT_NAME" help:"Common name that they must have, such as cks.kms.eu-west-1.amazonaws.com."`
 
+	AllowPrincipal []string `name:"allow-principal" placeholder:"ARN" env:"TRENT_XKS_ALLOW_PRINCIPAL" help:"Principals that may use keys, by their client's word; a * at the end is any rest. May be given again; default: any."`
+	AllowKey       []string `name:"allow-key" placeholder:"ARN" env:"TRENT_XKS_ALLOW_KEY" help:"KMS keys that may use keys here, by the same rules."`
+
 	AuditFile string        `name:"audit-file" default:"xks-audit.log" placeholder:"FILE" env:"TRENT_XKS_AUDIT_FILE" help:"Audit log of the proxy."`
 	AuditSync bool          `name:"audit-sync" env:"TRENT_XKS_AUDIT_SYNC" help:"Sync the audit log before each answer."`
 	Timeout   time.Duration `default:"200ms" env:"TRENT_XKS_PROXY_TIMEOUT" help:"Time for an answer of the Trent behind it. AWS KMS waits 250ms in all."`
@@ -102,6 +105,7 @@ func (c *xksServeCmd) proxy(log *slog.Logger, sink audit.Sink) (http.Handler, er
 	})
 	return xksproxy.New(xksproxy.Options{
 		Prefix: c.PathPrefix, Keys: keys, Manager: &xksproxy.Trent{Client: client, Prefix: c.Aliases},
+		Principals: c.AllowPrincipal, KMSKeys: c.AllowKey,
 		Audit: sink, Version: version(), Timeout: c.Timeout, Log: log, Now: time.Now,
 	}), nil
 }

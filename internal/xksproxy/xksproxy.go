@@ -80,6 +80,10 @@ type Options struct {
 	Prefix  string
 	Keys    sigv4.Keys // the credentials of those who may ask
 	Manager Manager
+	// Principals and KMSKeys are the ARNs on whose behalf the client may ask: awsPrincipalArn and kmsKeyArn. A * at
+	// the end stands for any rest; none: any.
+	Principals, KMSKeys []string
+
 	Audit   audit.Sink
 	Version string        // of Trent, for the health status
 	Timeout time.Duration // that a Manager may take
