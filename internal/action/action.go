@@ -69,6 +69,9 @@ type Use[In any] struct {
 	Abroad bool             // the key may belong to another account
 	Alias  AliasRule        // what an alias means here
 
+	// Region is the one that the use is about, where that is not the one that is called; or nil.
+	Region func(*In) string
+
 	// Keys are the condition keys of this action in this decision.
 	Keys Keys[In]
 	// Operator says that only principals of the deployment's first account may be
@@ -104,6 +107,7 @@ const (
 	OnNewAlias             // an alias by its name, which may exist
 	OnGrant                // a grant, and its key
 	OnEntity               // a thing by its ARN, which may exist: a user, a role, a key to be
+	OnReplica              // the key of another Region that is related to that of the first use, if that is a primary
 	OnRole                 // a role that is to be assumed, of any account, which may exist
 )
 
@@ -148,6 +152,7 @@ type Held struct {
 type Call struct {
 	Caller     *iam.Principal
 	Region     string
+	HasRegion  func(string) bool // whether a Region is one of the deployment's
 	Now        time.Time
 	Held       []Held // one for each use, in order
 	Lists      Lists
@@ -204,6 +209,7 @@ type Case struct {
 type Lists interface {
 	Partition() string
 	Find(ctx context.Context, ref arn.Ref, here keyring.Where, now time.Time) (*key.Record, error)
+	Related(ctx context.Context, rec *key.Record) ([]*key.Record, error)
 	MaterialTaken(ctx context.Context, id crypt.MaterialID) (bool, error)
 	ParsePolicy(text string) (*iam.Policy, error)
 	ListKeys(ctx context.Context, w keyring.Where, after string, limit int, now time.Time) ([]string, bool, error)
@@ -281,6 +287,7 @@ type Resource struct {
 	Abroad bool
 	Alias  AliasRule
 	Entity func(*Call, api.Input) string
+	Region func(api.Input) string
 
 	CallerAccount bool
 	Operator      bool
@@ -361,6 +368,9 @@ func resource[In any](u Use[In]) Resource {
 	}
 	if u.Blob != nil {
 		r.Blob = func(in api.Input) []byte { return u.Blob(in.(any).(*In)) }
+	}
+	if u.Region != nil {
+		r.Region = func(in api.Input) string { return u.Region(in.(any).(*In)) }
 	}
 	if u.Entity != nil {
 		r.Entity = func(c *Call, in api.Input) string { return u.Entity(c, in.(any).(*In)) }

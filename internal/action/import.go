@@ -112,9 +112,12 @@ func importRules(in *api.ImportKeyMaterialInput) error {
 	return nil
 }
 
-// fitsImport refuses what only keys with several materials can have.
+// fitsImport refuses what only keys with several materials can have, and new ones for a replica.
 func fitsImport(r *key.Record, in *api.ImportKeyMaterialInput) error {
 	if r.IsSymmetric() {
+		if in.ImportType == api.ImportTypeNewKeyMaterial {
+			return key.CheckDecides(r)
+		}
 		return nil
 	}
 	for _, member := range []string{"ImportType", "KeyMaterialDescription", "KeyMaterialId"} {
@@ -128,7 +131,7 @@ func fitsImport(r *key.Record, in *api.ImportKeyMaterialInput) error {
 // maxValid is how far ahead imported material may expire.
 const maxValid = 365 * 24 * time.Hour
 
-func importKeyMaterial(_ context.Context, c *Call, in *api.ImportKeyMaterialInput) (*api.ImportKeyMaterialOutput, error) {
+func importKeyMaterial(ctx context.Context, c *Call, in *api.ImportKeyMaterialInput) (*api.ImportKeyMaterialOutput, error) {
 	switch {
 	case in.ValidTo.IsZero():
 	case !in.ValidTo.After(c.Now):
@@ -150,8 +153,22 @@ func importKeyMaterial(_ context.Context, c *Call, in *api.ImportKeyMaterialInpu
 		material.Wipe()
 		return nil, err
 	}
-	c.Wish(keyring.PutKey{Was: was, Now: now}, keyring.PutMaterial{Key: now, ID: id, Material: material, Again: known != nil})
-	return &api.ImportKeyMaterialOutput{KeyId: now.ARN, KeyMaterialId: crypt.HexID(id)}, nil
+	c.Wish(keyring.PutMaterial{Key: now, ID: id, Material: material, Again: known != nil})
+	return &api.ImportKeyMaterialOutput{KeyId: now.ARN, KeyMaterialId: crypt.HexID(id)}, c.wishImport(ctx, was, now)
+}
+
+// wishImport wishes for a key whose material has changed. What a primary has, its replicas are to have;
+// what a replica has is its own affair, but the others may be about to take the same material away.
+func (c *Call) wishImport(ctx context.Context, was, now *key.Record) error {
+	if !was.IsReplica() {
+		return c.wishShared(ctx, was, now)
+	}
+	related, err := c.Lists.Related(ctx, was)
+	for _, r := range related {
+		c.Wish(keyring.Unchanged{Key: r})
+	}
+	c.Wish(keyring.PutKey{Was: was, Now: now})
+	return err
 }
 
 // unwrap gives the material that a request brings, in the form in which it is kept, and its id.
@@ -179,7 +196,7 @@ func (c *Call) unwrap(rec *key.Record, in *api.ImportKeyMaterialInput) (crypt.Ma
 }
 
 // deleteImportedKeyMaterial has no effect where the material is not there.
-func deleteImportedKeyMaterial(_ context.Context, c *Call, in *api.DeleteImportedKeyMaterialInput) (*api.DeleteImportedKeyMaterialOutput, error) {
+func deleteImportedKeyMaterial(ctx context.Context, c *Call, in *api.DeleteImportedKeyMaterialInput) (*api.DeleteImportedKeyMaterialOutput, error) {
 	was := c.Held[0].Record
 	out := &api.DeleteImportedKeyMaterialOutput{KeyId: was.ARN}
 	id, ok := was.Current()
@@ -193,13 +210,17 @@ func deleteImportedKeyMaterial(_ context.Context, c *Call, in *api.DeleteImporte
 	}
 	out.KeyMaterialId = crypt.HexID(id)
 	now := was.Clone()
-	switch {
-	case !was.Has(id): // it awaits rotation, and has encrypted nothing: nothing is to be remembered
+	if !was.Has(id) && !was.IsReplica() { // it awaits rotation, and has encrypted nothing: nothing is to be remembered
 		now.Pending = nil
-		c.Wish(keyring.PutKey{Was: was, Now: now}, keyring.DeleteMaterial{ID: id})
-	case !was.Find(id).Imported.Absent:
-		now.Remove(id)
-		c.Wish(keyring.PutKey{Was: was, Now: now}, keyring.EmptyMaterial{Key: now, ID: id})
+		c.Wish(keyring.DeleteMaterial{ID: id})
+		return out, c.wishShared(ctx, was, now)
 	}
-	return out, nil
+	if !was.Holds(id) {
+		return out, nil
+	}
+	now.Remove(id)
+	related, err := c.Lists.Related(ctx, was)
+	c.Wish(keyring.PutKey{Was: was, Now: now})
+	c.Wish(keyring.TakeMaterials(now, related, id)...)
+	return out, err
 }

@@ -126,6 +126,7 @@ func (c *Call) setEnabled(ctx context.Context, on bool) (*None, error) {
 		if err := c.rotate(ctx, now, api.RotationTypeAutomatic); err != nil {
 			return nil, err
 		}
+		return nil, c.wishShared(ctx, rec, now)
 	}
 	c.Wish(keyring.PutKey{Was: rec, Now: now})
 	return nil, nil
@@ -185,8 +186,6 @@ func createKeyRules(in *api.CreateKeyInput) error {
 	switch {
 	case in.Origin != "" && in.Origin != api.OriginAWSKMS && in.Origin != api.OriginExternal:
 		return notYet("Origin " + string(in.Origin))
-	case in.MultiRegion:
-		return notYet("MultiRegion")
 	}
 	return checkTags(in.Tags)
 }
@@ -226,15 +225,15 @@ func requestedUsage(in *api.CreateKeyInput) api.KeyUsage {
 }
 
 func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
-	id := keyring.NewKeyID()
+	id := newKeyID(in)
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),
 		Created: key.MomentOf(c.Now), Description: in.Description,
 		Kind:    key.KindOf(requestedSpec(in), requestedUsage(in), requestedOrigin(in)),
-		Enabled: true,
+		Enabled: true, Tags: recordTags(in.Tags),
 	}
-	for _, t := range in.Tags {
-		rec.Tags = append(rec.Tags, key.Tag{Key: t.TagKey, Value: t.TagValue})
+	if in.MultiRegion {
+		rec.Regions = []string{c.Region}
 	}
 	policy, err := c.checkedPolicy(ctx, rec, in.Policy, in.BypassPolicyLockoutSafetyCheck)
 	if err != nil {
@@ -251,6 +250,21 @@ func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.Creat
 		return nil, err
 	}
 	return &api.CreateKeyOutput{KeyMetadata: metadata(rec, c.Now)}, nil
+}
+
+// newKeyID draws an id of the form that tells single-Region keys from others.
+func newKeyID(in *api.CreateKeyInput) string {
+	if in.MultiRegion {
+		return keyring.NewMultiRegionKeyID()
+	}
+	return keyring.NewKeyID()
+}
+
+func recordTags(tags []api.Tag) (all []key.Tag) {
+	for _, t := range tags {
+		all = append(all, key.Tag{Key: t.TagKey, Value: t.TagValue})
+	}
+	return all
 }
 
 // firstMaterial makes the material of a new key, unless somebody is to import it.
@@ -377,8 +391,7 @@ func scheduleKeyDeletion(_ context.Context, c *Call, in *api.ScheduleKeyDeletion
 	}
 	was := c.Held[0].Record
 	now := was.Clone()
-	now.DeletionWindow = int32(days)
-	now.DeletionDate = key.MomentOf(c.Now.Add(time.Duration(days) * 24 * time.Hour))
+	now.ScheduleDeletion(int32(days), c.Now)
 	c.Wish(keyring.PutKey{Was: was, Now: now})
 	return &api.ScheduleKeyDeletionOutput{KeyId: now.ARN, DeletionDate: now.DeletionDate.Time(), KeyState: now.State(c.Now), PendingWindowInDays: days}, nil
 }
@@ -402,8 +415,11 @@ func metadata(r *key.Record, now time.Time) *api.KeyMetadata {
 		CustomerMasterKeySpec: api.CustomerMasterKeySpec(r.Spec), KeySpec: r.Spec,
 		EncryptionAlgorithms: r.Encryption, SigningAlgorithms: r.Signing, MacAlgorithms: r.Mac,
 		KeyAgreementAlgorithms: r.Agreement, EncapsulationAlgorithms: r.Encapsulation,
-		MultiRegion:  r.MultiRegion,
+		MultiRegion: r.IsMultiRegion(), MultiRegionConfiguration: multiRegionConfiguration(r),
 		DeletionDate: r.DeletionDate.Time(),
+	}
+	if state == api.KeyStatePendingReplicaDeletion {
+		m.PendingDeletionWindowInDays = int(r.DeletionWindow)
 	}
 	if x := r.External; x != nil {
 		m.CustomKeyStoreId, m.XksKeyConfiguration = x.StoreID, &api.XksKeyConfiguration{Id: x.KeyID}

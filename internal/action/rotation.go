@@ -23,20 +23,23 @@ func rotation() []*Entry {
 			Fit:     func(h []Held, _ *api.EnableKeyRotationInput) error { return rotatesAutomatically(h[0].Record) },
 			Mutates: true,
 			Audit:   []string{"KeyId", "RotationPeriodInDays"},
-			Run: func(_ context.Context, c *Call, in *api.EnableKeyRotationInput) (*None, error) {
-				return c.change(c.Held[0].Record, func(r *key.Record) { r.SetRotation(int32(rotationPeriod(in)), c.Now) })
+			Run: func(ctx context.Context, c *Call, in *api.EnableKeyRotationInput) (*None, error) {
+				return c.changeShared(ctx, c.Held[0].Record, func(r *key.Record) { r.SetRotation(int32(rotationPeriod(in)), c.Now) })
 			},
 		}),
 		entry(Action[api.DisableKeyRotationInput, None]{
 			Name: "DisableKeyRotation",
 			Uses: manage("kms:DisableKeyRotation", key.Rotatable, func(in *api.DisableKeyRotationInput) string { return in.KeyId }),
 			Fit: func(h []Held, _ *api.DisableKeyRotationInput) error {
-				return key.CheckOrigin(h[0].Record, api.OriginAWSKMS)
+				if err := key.CheckOrigin(h[0].Record, api.OriginAWSKMS); err != nil {
+					return err
+				}
+				return key.CheckDecides(h[0].Record)
 			},
 			Mutates: true,
 			Audit:   []string{"KeyId"},
-			Run: func(_ context.Context, c *Call, _ *api.DisableKeyRotationInput) (*None, error) {
-				return c.change(c.Held[0].Record, func(r *key.Record) { r.Rotation = key.Rotation{} })
+			Run: func(ctx context.Context, c *Call, _ *api.DisableKeyRotationInput) (*None, error) {
+				return c.changeShared(ctx, c.Held[0].Record, func(r *key.Record) { r.Rotation = key.Rotation{} })
 			},
 		}),
 		entry(Action[api.GetKeyRotationStatusInput, api.GetKeyRotationStatusOutput]{
@@ -94,7 +97,10 @@ func rotatesAutomatically(r *key.Record) error {
 	if err := key.CheckOrigin(r, api.OriginAWSKMS); err != nil {
 		return err
 	}
-	return hasRotations(r)
+	if err := hasRotations(r); err != nil {
+		return err
+	}
+	return key.CheckDecides(r)
 }
 
 // rotatesOnDemand refuses keys that nobody can rotate, or that have been rotated too often.
@@ -106,6 +112,9 @@ func rotatesOnDemand(r *key.Record) error {
 		if err := key.CheckOrigin(r, api.OriginAWSKMS); err != nil {
 			return err
 		}
+	}
+	if err := key.CheckDecides(r); err != nil {
+		return err
 	}
 	if r.OnDemandRotations() >= key.MaxOnDemandRotations {
 		return fault.New(api.LimitExceededException, "The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: "+r.ARN)
@@ -143,14 +152,17 @@ func rotateKeyOnDemand(ctx context.Context, c *Call, _ *api.RotateKeyOnDemandInp
 	if err := c.rotateOnDemand(ctx, now); err != nil {
 		return nil, err
 	}
-	c.Wish(keyring.PutKey{Was: was, Now: now})
-	return &api.RotateKeyOnDemandOutput{KeyId: now.ARN}, nil
+	return &api.RotateKeyOnDemandOutput{KeyId: now.ARN}, c.wishShared(ctx, was, now)
 }
 
 // rotateOnDemand gives a key that is being changed its next material.
 func (c *Call) rotateOnDemand(ctx context.Context, now *key.Record) error {
 	if now.Origin == api.OriginExternal {
-		return now.RotateToPending(c.Now)
+		related, err := c.Lists.Related(ctx, now)
+		if err != nil {
+			return err
+		}
+		return now.RotateToPending(c.Now, related...)
 	}
 	return c.rotate(ctx, now, api.RotationTypeOnDemand)
 }
@@ -168,14 +180,18 @@ func (c *Call) rotate(ctx context.Context, now *key.Record, how api.RotationType
 }
 
 // listKeyRotations lists materials, oldest first: those that a rotation made current, or all.
-func listKeyRotations(_ context.Context, c *Call, in *api.ListKeyRotationsInput) (*api.ListKeyRotationsOutput, error) {
+func listKeyRotations(ctx context.Context, c *Call, in *api.ListKeyRotationsInput) (*api.ListKeyRotationsOutput, error) {
 	rec := c.Held[0].Record
 	list := c.listName("ListKeyRotations", rec.ID()+"\x00"+string(in.IncludeKeyMaterial))
 	after, err := c.Lists.OpenMarker(list, in.Marker)
 	if err != nil {
 		return nil, err
 	}
-	all := rotationsOf(rec, c.Now)
+	related, err := c.Lists.Related(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	all := rotationsOf(rec, related, c.Now)
 	if in.IncludeKeyMaterial != api.IncludeKeyMaterialAllKeyMaterial {
 		all = slices.DeleteFunc(all, func(e api.RotationsListEntry) bool { return e.RotationType == "" })
 	}
@@ -191,7 +207,7 @@ func listKeyRotations(_ context.Context, c *Call, in *api.ListKeyRotationsInput)
 }
 
 // rotationsOf tells of all materials of a key.
-func rotationsOf(r *key.Record, now time.Time) []api.RotationsListEntry {
+func rotationsOf(r *key.Record, related []*key.Record, now time.Time) []api.RotationsListEntry {
 	current, _ := r.Current()
 	var all []api.RotationsListEntry
 	for _, m := range r.AllMaterials() {
@@ -202,7 +218,10 @@ func rotationsOf(r *key.Record, now time.Time) []api.RotationsListEntry {
 		switch {
 		case m.ID == current:
 			e.KeyMaterialState = api.KeyMaterialStateCurrent
-		case !r.Has(m.ID):
+		case r.Has(m.ID):
+		case len(related) > 0 && !r.CanRotate(now, related...):
+			e.KeyMaterialState = api.KeyMaterialStatePendingMultiRegionImportAndRotation
+		default:
 			e.KeyMaterialState = api.KeyMaterialStatePendingRotation
 		}
 		if m.Imported != nil {

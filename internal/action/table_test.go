@@ -166,7 +166,7 @@ func TestPermissions(t *testing.T) {
 			if u.Kind == action.OnKey && u.Alias == action.AliasResolves && !hasAliasName(e) || name == "DeleteAlias" {
 				got[1] = "alias"
 			}
-			on := map[action.Kind]string{action.OnAccount: "*", action.OnAlias: "alias", action.OnNewAlias: "alias", action.OnKey: "key", action.OnGrant: "grant"}[u.Kind]
+			on := map[action.Kind]string{action.OnAccount: "*", action.OnAlias: "alias", action.OnNewAlias: "alias", action.OnKey: "key", action.OnReplica: "key", action.OnGrant: "grant"}[u.Kind]
 			if u.Permit.Name != "" && (u.When == nil || u.Kind == action.OnKey) {
 				got = append(got, u.Permit.Name+"="+on)
 			}

@@ -858,10 +858,8 @@ func (out *MultiRegionConfiguration) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `"PrimaryKey":`...)
 		dst = append(out.PrimaryKey.AppendJSON(dst), ',')
 	}
-	if len(out.ReplicaKeys) > 0 {
-		dst = append(dst, `"ReplicaKeys":`...)
-		dst = append(appendMultiRegionKeyList(dst, out.ReplicaKeys), ',')
-	}
+	dst = append(dst, `"ReplicaKeys":`...)
+	dst = append(appendMultiRegionKeyList(dst, out.ReplicaKeys), ',')
 	return jsonout.EndObject(dst)
 }
 

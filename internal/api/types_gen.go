@@ -926,7 +926,7 @@ func (in *ListRetirableGrantsInput) Has(member string) bool {
 type MultiRegionConfiguration struct {
 	MultiRegionKeyType MultiRegionKeyType
 	PrimaryKey         *MultiRegionKey
-	ReplicaKeys        []MultiRegionKey
+	ReplicaKeys        []MultiRegionKey // always written
 }
 
 // MultiRegionKey is a structure of the model.

@@ -186,7 +186,7 @@ func (c *Conditions) ofKey(k iam.Key) (iam.Value, bool) {
 	case "kms:keyusage", "kms:customermasterkeyusage":
 		return iam.Text(string(r.Usage)), true
 	case "kms:multiregion":
-		return iam.Flag(r.MultiRegion), true
+		return iam.Flag(r.IsMultiRegion()), true
 	case "kms:multiregionkeytype":
 		return text(string(r.MultiRegionKeyType())), true
 	case "kms:resourcealiases":

@@ -6,7 +6,10 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -80,6 +83,39 @@ func TestUnwrap(t *testing.T) {
 	refused(t, direct, right[both])
 	refused(t, both, keyWrapped(t, key[:16], content))
 	refused(t, both, oaep(t, key))
+}
+
+// What NIST wrapped comes out, and what it altered is refused.
+func TestKeyWrapVectors(t *testing.T) {
+	text, err := os.ReadFile("testdata/kwp-ad-256.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for block := range strings.SplitSeq(string(text), "\n\n") {
+		lines := strings.Split(strings.TrimSpace(block), "\n")
+		if !strings.HasPrefix(lines[0], "K = ") {
+			continue
+		}
+		field := func(i int) []byte {
+			b, err := hex.DecodeString(lines[i][len("K = "):])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		n++
+		const alg = api.AlgorithmSpecRSAAESKeyWrapSHA256
+		wrapped := append(oaep(t, field(0)), field(1)...)
+		if lines[2] == "FAIL" {
+			refused(t, alg, wrapped)
+		} else if got, err := unwrap(alg, wrapped); err != nil || !bytes.Equal(got.Expose(), field(2)) {
+			t.Errorf("%s: %v", lines[1], err)
+		}
+	}
+	if n < 8 {
+		t.Errorf("%d vectors were found", n)
+	}
 }
 
 func refused(t testing.TB, alg api.AlgorithmSpec, wrapped []byte) {

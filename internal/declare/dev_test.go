@@ -76,6 +76,10 @@ func TestFixedKeysThatCannotBe(t *testing.T) {
 	if _, err := w.try(fixed(material("b"))); err == nil || !strings.Contains(err.Error(), "another material, which cannot be replaced") {
 		t.Errorf("another material: %v", err)
 	}
+	w.must(rootOf(first), "TrentService.RotateKeyOnDemand", `{"KeyId":"`+fixedID+`"}`)
+	if again := w.apply(fixed(material("a"))); len(again) > 0 {
+		t.Errorf("after a rotation, again changes %q", again)
+	}
 	other := strings.Replace(fixed(material("a")), "111122223333\n", "444455556666\n", 1)
 	made, err := w.try(other)
 	if err != nil || !strings.Contains(made.Failure, "EntityAlreadyExists: There is an access key AKIAIOSFODNN7EXAMPLE") {

@@ -144,24 +144,50 @@ func (k *keyPlan) find(ctx context.Context, freshAccount bool) error {
 		return err
 	}
 	k.now = got.KeyMetadata
-	if strings.HasPrefix(k.now.KeyState, "Pending") {
+	switch k.now.KeyState {
+	case "PendingDeletion", "PendingReplicaDeletion":
 		return fmt.Errorf("it is in the state %s: cancel its deletion first, or give the alias to another key", k.now.KeyState)
 	}
-	return k.sameMaterial()
+	return k.sameMaterial(ctx)
 }
 
-// sameMaterial refuses a fixed key that is there with another current material: a
-// key's material is not replaced.
-func (k *keyPlan) sameMaterial() error {
+// sameMaterial refuses a fixed key that is there without the material that was to be its current
+// one: a key's material is not replaced. It may have been rotated since.
+func (k *keyPlan) sameMaterial(ctx context.Context) error {
 	n := len(k.wanted.Materials)
 	if n == 0 {
 		return nil
 	}
 	id, err := crypt.MaterialIDOf(k.wanted.ID, k.wanted.Materials[n-1])
-	if err == nil && crypt.HexID(id) != k.now.Material {
+	if err != nil || crypt.HexID(id) == k.now.Material {
+		return err
+	}
+	has, err := k.hasMaterial(ctx, crypt.HexID(id))
+	if err == nil && !has {
 		err = fmt.Errorf("it is there with another material, which cannot be replaced: take another id")
 	}
 	return err
+}
+
+func (k *keyPlan) hasMaterial(ctx context.Context, id string) (has bool, err error) {
+	err = list(func(marker string) (string, error) {
+		in := map[string]any{"IncludeKeyMaterial": "ALL_KEY_MATERIAL"}
+		if marker != "" {
+			in["Marker"] = marker
+		}
+		var page struct {
+			Rotations []struct {
+				KeyMaterialID string `json:"KeyMaterialId"`
+			}
+			NextMarker string
+		}
+		err := k.call(ctx, "ListKeyRotations", in, &page)
+		for _, r := range page.Rotations {
+			has = has || r.KeyMaterialID == id
+		}
+		return page.NextMarker, err
+	})
+	return has, err
 }
 
 func (k *keyPlan) create() {

@@ -43,6 +43,13 @@ func (r *Record) Find(id MaterialID) *Material {
 	return nil
 }
 
+// Holds reports whether an imported material has been imported into this very key and not been taken
+// away.
+func (r *Record) Holds(id MaterialID) bool {
+	m := r.Find(id)
+	return m != nil && m.Imported != nil && !m.Imported.Absent
+}
+
 // Expiry is the first date at which some imported material expires that is there, or Never.
 func (r *Record) Expiry() Moment {
 	first := Never
@@ -152,10 +159,16 @@ func (r *Record) Named(digits string) (MaterialID, bool) {
 	return MaterialID{}, false
 }
 
+// CanRotate reports whether the material that awaits rotation is there, here and in all related keys.
+func (r *Record) CanRotate(now time.Time, related ...*Record) bool {
+	ready := func(r *Record) bool { return r.Pending != nil && r.Pending.Imported.IsHere(now) }
+	return ready(r) && !slices.ContainsFunc(related, func(o *Record) bool { return !ready(o) })
+}
+
 // RotateToPending makes the material that awaits rotation the current one. It fails where there is
-// none.
-func (r *Record) RotateToPending(now time.Time) error {
-	if r.Pending == nil || !r.Pending.Imported.IsHere(now) {
+// none, here or in a related key.
+func (r *Record) RotateToPending(now time.Time, related ...*Record) error {
+	if !r.CanRotate(now, related...) {
 		return fault.New(api.KMSInvalidStateException, "No available key material pending rotation for the key: "+r.ARN+".")
 	}
 	r.Materials = append(r.Materials, Material{ID: r.Pending.ID, Rotated: MomentOf(now), How: api.RotationTypeOnDemand, Imported: r.Pending.Imported})

@@ -74,9 +74,9 @@ func after(now time.Time, days int32) Moment {
 }
 
 // NextRotation is when the clock rotates the key, or Never. While the key is disabled or to
-// be deleted it does not.
+// be deleted it does not, and never a replica, which follows its primary.
 func (r *Record) NextRotation() Moment {
-	if !r.Enabled || r.IsDeleting() {
+	if !r.Enabled || r.IsDeleting() || r.IsReplica() {
 		return Never
 	}
 	return r.Rotation.Next

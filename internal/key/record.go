@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"trent/internal/api"
 	"trent/internal/iam"
 )
 
@@ -23,12 +22,12 @@ type Record struct {
 	Created        Moment
 	DeletionDate   Moment // Never: no deletion is scheduled
 	DeletionWindow int32  // days, as scheduled
-	MultiRegion    bool
-	Enabled        bool // what the operator wishes; State says what is
+	Enabled        bool   // what the operator wishes; State says what is
 
 	Materials []Material // oldest first; the last is the current one
 	Pending   *Material  // imported, and to be the current one after the next rotation; or nil
 	Rotation  Rotation   // by the clock
+	Regions   []string   // of a multi-Region key and its related keys: that of the primary, then the replicas'
 	Aliases   []string   // names with their prefix, in the key's own account and Region
 	Tags      []Tag      // in order of creation
 	Policy    *iam.Policy
@@ -63,14 +62,6 @@ type External struct {
 	KeyID   string // of the external key, for its proxy
 	// Unavailable says that the store is not connected, as it was when the record was read.
 	Unavailable bool
-}
-
-// MultiRegionKeyType is PRIMARY for a multi-Region key, and empty for others.
-func (r *Record) MultiRegionKeyType() api.MultiRegionKeyType {
-	if !r.MultiRegion {
-		return ""
-	}
-	return api.MultiRegionKeyTypePrimary
 }
 
 // A Moment is a time in Unix milliseconds, as precise as the API shows it.
@@ -110,6 +101,7 @@ func (r *Record) Clone() *Record {
 	c.SetMaterials(r.Materials...)
 	c.Aliases = slices.Clone(r.Aliases)
 	c.Tags = slices.Clone(r.Tags)
+	c.Regions = slices.Clone(r.Regions)
 	return &c
 }
 

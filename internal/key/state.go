@@ -12,8 +12,10 @@ import (
 // is in is part of the record, as it is found.
 func (r *Record) State(now time.Time) api.KeyState {
 	switch {
-	case r.IsDeleting():
+	case r.DeletionDate != Never:
 		return api.KeyStatePendingDeletion
+	case r.isAwaitingReplicas():
+		return api.KeyStatePendingReplicaDeletion
 	case r.awaitsMaterial(now):
 		return api.KeyStatePendingImport
 	case r.External != nil && r.External.Unavailable:
@@ -25,7 +27,7 @@ func (r *Record) State(now time.Time) api.KeyState {
 }
 
 // IsDeleting reports whether the key is to be deleted, now or later.
-func (r *Record) IsDeleting() bool { return r.DeletionDate != Never }
+func (r *Record) IsDeleting() bool { return r.DeletionDate != Never || r.isAwaitingReplicas() }
 
 // Gone reports whether the key's deletion date has passed. A key that is gone
 // does not exist, for anyone, though its record may still await the sweeper.
@@ -91,7 +93,7 @@ func (rule StateRule) Check(r *Record, now time.Time) error {
 		}
 		return notDeleting(r, state, longPending)
 	case DeletingOnly:
-		if state != api.KeyStatePendingDeletion {
+		if !r.IsDeleting() {
 			return invalidState(r, "is not pending deletion (or pending replica deletion).")
 		}
 	}
@@ -112,6 +114,8 @@ func usable(r *Record, state api.KeyState) error {
 		return errDisabled(r)
 	case api.KeyStatePendingDeletion:
 		return invalidState(r, shortPending)
+	case api.KeyStatePendingReplicaDeletion:
+		return invalidState(r, longPending)
 	case api.KeyStatePendingImport:
 		return invalidState(r, "is pending import.")
 	}
@@ -129,8 +133,11 @@ func rotatable(r *Record, state api.KeyState) error {
 func errDisabled(r *Record) error { return fault.New(api.DisabledException, r.ARN+" is disabled.") }
 
 func notDeleting(r *Record, state api.KeyState, text string) error {
-	if state == api.KeyStatePendingDeletion {
+	switch state {
+	case api.KeyStatePendingDeletion:
 		return invalidState(r, text)
+	case api.KeyStatePendingReplicaDeletion:
+		return invalidState(r, longPending)
 	}
 	return nil
 }

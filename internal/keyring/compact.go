@@ -54,7 +54,6 @@ type compactKey struct {
 	deletion    key.Moment
 	window      int32
 	enabled     bool
-	multiRegion bool
 	current     bool // there is a material
 	material    crypt.MaterialID
 }
@@ -64,6 +63,7 @@ type moreOfKey struct {
 	materials []key.Material // all of them, if more is to be said of them than one id
 	pending   *key.Material
 	rotation  key.Rotation
+	regions   []string
 	aliases   []string
 	tags      []key.Tag
 
@@ -73,14 +73,14 @@ type moreOfKey struct {
 func compact(rec *key.Record) compactKey {
 	c := compactKey{
 		kind: rec.Kind, policy: rec.Policy, description: rec.Description, rev: rec.Rev, created: rec.Created,
-		deletion: rec.DeletionDate, window: rec.DeletionWindow, enabled: rec.Enabled, multiRegion: rec.MultiRegion,
+		deletion: rec.DeletionDate, window: rec.DeletionWindow, enabled: rec.Enabled,
 	}
 	c.material, c.current = rec.Current()
-	more := moreOfKey{pending: rec.Pending, rotation: rec.Rotation, aliases: rec.Aliases, tags: rec.Tags, external: rec.External}
+	more := moreOfKey{regions: rec.Regions, pending: rec.Pending, rotation: rec.Rotation, aliases: rec.Aliases, tags: rec.Tags, external: rec.External}
 	if n := len(rec.Materials); n > 1 || n == 1 && !isPlain(&rec.Materials[0]) {
 		more.materials = slices.Clone(rec.Materials) // which may lie in the record
 	}
-	if len(more.materials)+len(more.aliases)+len(more.tags) > 0 || more.pending != nil || more.rotation != (key.Rotation{}) || more.external != nil {
+	if len(more.materials)+len(more.aliases)+len(more.tags)+len(more.regions) > 0 || more.pending != nil || more.rotation != (key.Rotation{}) || more.external != nil {
 		c.more = &more
 	}
 	return c
@@ -91,10 +91,11 @@ func compact(rec *key.Record) compactKey {
 func (r *Ring) expand(at recordKey, c *compactKey) *key.Record {
 	rec := &key.Record{
 		Kind: c.kind, ARN: arn.Key(r.partition, at.region, at.account, at.name), Policy: c.policy, Description: c.description,
-		Rev: c.rev, Created: c.created, DeletionDate: c.deletion, DeletionWindow: c.window, Enabled: c.enabled, MultiRegion: c.multiRegion,
+		Rev: c.rev, Created: c.created, DeletionDate: c.deletion, DeletionWindow: c.window, Enabled: c.enabled,
 	}
 	if c.more != nil {
-		rec.Aliases, rec.Tags, rec.Pending, rec.Rotation, rec.External = c.more.aliases, c.more.tags, c.more.pending, c.more.rotation, c.more.external
+		rec.Aliases, rec.Tags, rec.Regions, rec.External = c.more.aliases, c.more.tags, c.more.regions, c.more.external
+		rec.Pending, rec.Rotation = c.more.pending, c.more.rotation
 	}
 	switch {
 	case c.more != nil && c.more.materials != nil:

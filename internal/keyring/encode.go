@@ -50,6 +50,7 @@ type encodedKey struct {
 	Facts          []encodedFacts   `cbor:"14,keyasint,omitempty"` // of each material; absent: there are none of any
 	Rotation       *encodedRotation `cbor:"15,keyasint,omitempty"`
 	Pending        *encodedPending  `cbor:"16,keyasint,omitempty"`
+	Regions        []string         `cbor:"17,keyasint,omitempty"`
 
 	KeyStore    string `cbor:"30,keyasint,omitempty"`
 	ExternalKey string `cbor:"31,keyasint,omitempty"`
@@ -120,7 +121,7 @@ func (r *Ring) encodeRecord(rec *key.Record) ([]byte, error) {
 	e := encodedKey{
 		Created: rec.Created, Description: rec.Description,
 		Spec: slices.Index(specs, rec.Spec), Usage: slices.Index(usages, rec.Usage), Origin: slices.Index(origins, rec.Origin),
-		MultiRegion: rec.MultiRegion, Enabled: rec.Enabled,
+		MultiRegion: rec.IsMultiRegion(), Regions: rec.Regions, Enabled: rec.Enabled,
 		DeletionDate: rec.DeletionDate, DeletionWindow: rec.DeletionWindow, Aliases: rec.Aliases,
 	}
 	if e.Spec < 1 || e.Usage < 1 || e.Origin < 1 {
@@ -153,6 +154,9 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 	if e.Spec < 1 || e.Spec >= len(specs) || e.Usage < 1 || e.Usage >= len(usages) || e.Origin < 1 || e.Origin >= len(origins) {
 		return nil, record.ErrVersion
 	}
+	if e.MultiRegion != (len(e.Regions) > 0) {
+		return nil, record.ErrVersion
+	}
 	kind := key.KindOf(specs[e.Spec], usages[e.Usage], origins[e.Origin])
 	if kind == nil {
 		return nil, record.ErrVersion
@@ -160,8 +164,8 @@ func (r *Ring) decodeRecord(at recordKey, content []byte, rev store.Rev) (*key.R
 	rec := &key.Record{
 		ARN:     arn.Key(r.partition, at.region, at.account, at.name),
 		Created: e.Created, Description: e.Description,
-		Kind:        kind,
-		MultiRegion: e.MultiRegion, Enabled: e.Enabled,
+		Kind:    kind,
+		Regions: e.Regions, Enabled: e.Enabled,
 		DeletionDate: e.DeletionDate, DeletionWindow: e.DeletionWindow,
 		Aliases: e.Aliases, Rev: uint64(rev),
 	}

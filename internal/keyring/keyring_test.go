@@ -350,11 +350,12 @@ func TestRecordRoundTrip(t *testing.T) {
 		rec := &key.Record{
 			Kind:        key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
 			ARN:         arn.Key("aws", home.Region, home.Account, id),
-			Description: text.Draw(t, "description"), Enabled: rapid.Bool().Draw(t, "enabled"), MultiRegion: rapid.Bool().Draw(t, "multi"),
+			Description: text.Draw(t, "description"), Enabled: rapid.Bool().Draw(t, "enabled"),
 			Created: key.Moment(rapid.Int64Range(1, 1<<42).Draw(t, "created")), DeletionDate: key.Moment(rapid.Int64Range(0, 1<<42).Draw(t, "deletion")),
 			DeletionWindow: rapid.Int32Range(0, 30).Draw(t, "window"),
 			Rotation:       key.Rotation{Period: rapid.Int32Range(0, 2560).Draw(t, "period"), Next: key.Moment(rapid.Int64Range(0, 1<<42).Draw(t, "next"))},
 			Aliases:        rapid.SliceOfN(text, 0, 5).Draw(t, "aliases"),
+			Regions:        rapid.SliceOfN(text, 0, 3).Draw(t, "regions"),
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "materials") {
 			rec.Materials = append(rec.Materials, key.Material{

@@ -355,6 +355,13 @@ func (r *Ring) readAlias(ctx context.Context, at recordKey) (*key.Alias, error) 
 	return r.decodeAlias(at, content, rev)
 }
 
+// NewMultiRegionKeyID draws the id of a multi-Region key.
+func NewMultiRegionKeyID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return "mrk-" + hex.EncodeToString(b[:])
+}
+
 // NewKeyID draws the id of a single-Region key: a random UUID (RFC 9562,
 // version 4).
 func NewKeyID() string {

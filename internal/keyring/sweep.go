@@ -90,7 +90,12 @@ func (r *Ring) rotateKey(ctx context.Context, at recordKey, now time.Time) (*key
 	}
 	rotated := was.Clone()
 	rotated.Rotate(id, api.RotationTypeAutomatic, now)
-	if err := r.Commit(ctx, []Change{PutKey{was, rotated}, PutMaterial{Key: rotated, ID: id, Material: material}}, nil); err != nil {
+	related, err := r.Related(ctx, was)
+	if err != nil {
+		return nil, err
+	}
+	changes := append(following(rotated, related), PutKey{was, rotated}, PutMaterial{Key: rotated, ID: id, Material: material})
+	if err := r.Commit(ctx, changes, nil); err != nil {
 		return nil, err
 	}
 	return rotated, nil
@@ -103,14 +108,15 @@ func (r *Ring) expireKey(ctx context.Context, at recordKey, now time.Time) (*key
 		return nil, err
 	}
 	expired := was.Clone()
-	changes := []Change{PutKey{was, expired}}
-	for _, id := range expired.Expire(now) {
-		changes = append(changes, EmptyMaterial{expired, id})
-	}
-	if len(changes) == 1 {
+	ids := expired.Expire(now)
+	if len(ids) == 0 {
 		return nil, nil // later in this minute
 	}
-	return expired, r.Commit(ctx, changes, nil)
+	related, err := r.Related(ctx, was)
+	if err != nil {
+		return nil, err
+	}
+	return expired, r.Commit(ctx, append(TakeMaterials(expired, related, ids...), PutKey{was, expired}), nil)
 }
 
 // goneKeys returns the paths of keys that do not exist any more and have not
@@ -147,9 +153,15 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	if err := r.deleteGrants(ctx, at); err != nil {
 		return err
 	}
+	related, err := r.Related(ctx, rec)
+	if err != nil {
+		return err
+	}
 	var paths []string
-	for _, m := range rec.AllMaterials() {
-		paths = append(paths, materialPath(m.ID))
+	if len(related) == 0 {
+		for _, m := range rec.AllMaterials() {
+			paths = append(paths, materialPath(m.ID))
+		}
 	}
 	if rec.External != nil {
 		paths = append(paths, externalPath(rec))
@@ -163,7 +175,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 			return err
 		}
 	}
-	if err := r.deleteWith(ctx, rec, append(dates(rec), at.lastUsePath(), path)); err != nil {
+	if err := r.deleteWith(ctx, rec, append(dates(rec), at.lastUsePath(), path), leaving(rec, related, now)...); err != nil {
 		return err
 	}
 	r.forgetKey(at)
@@ -179,9 +191,19 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	return nil
 }
 
-// deleteWith deletes paths on condition that the record of a key is still this one.
-func (r *Ring) deleteWith(ctx context.Context, rec *key.Record, paths []string) error {
-	_, err := r.store.Commit(ctx, store.Batch{If: []store.Condition{{Path: placeOf(rec).keyPath(), Rev: store.Rev(rec.Rev)}}, Delete: paths})
+// deleteWith deletes paths, and makes changes, on condition that the record of a key is still this
+// one.
+func (r *Ring) deleteWith(ctx context.Context, rec *key.Record, paths []string, changes ...Change) error {
+	b := store.Batch{If: []store.Condition{{Path: placeOf(rec).keyPath(), Rev: store.Rev(rec.Rev)}}, Delete: paths}
+	for _, c := range changes {
+		if err := c.add(r, &b); err != nil {
+			return err
+		}
+	}
+	_, err := r.store.Commit(ctx, b)
+	for _, c := range changes {
+		c.forget(r, err == nil)
+	}
 	if _, lost := errors.AsType[*store.Conflict](err); lost {
 		return ErrLostRace
 	}

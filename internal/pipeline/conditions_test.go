@@ -173,6 +173,12 @@ var requests = map[string]func(w *conditionWorld) (operation, body string){
 	},
 	"kms:ReEncryptFrom": reEncryptRequest,
 	"kms:ReEncryptTo":   reEncryptRequest,
+	"kms:ReplicateKey": func(w *conditionWorld) (string, string) {
+		return "ReplicateKey", `{"KeyId":"` + w.id + `","ReplicaRegion":"eu-west-2"}`
+	},
+	"kms:UpdatePrimaryRegion": func(w *conditionWorld) (string, string) {
+		return "UpdatePrimaryRegion", `{"KeyId":"` + w.id + `","PrimaryRegion":"eu-west-2"}`
+	},
 	"kms:RetireGrant": func(w *conditionWorld) (string, string) {
 		return "RetireGrant", `{"KeyId":"` + w.id + `","GrantId":"` + w.newGrant() + `"}`
 	},

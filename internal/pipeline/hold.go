@@ -84,6 +84,8 @@ func (w *walk) find(ctx context.Context, r *action.Resource) error {
 		return w.findAlias(ctx, h, u)
 	case action.OnGrant:
 		return w.findGrant(ctx, h, u)
+	case action.OnReplica:
+		return w.findReplica(ctx, h, u)
 	}
 	return w.findKey(ctx, h, u)
 }
@@ -108,6 +110,21 @@ func (w *walk) findGrant(ctx context.Context, h *action.Held, u *use) error {
 		return err
 	}
 	u.resource = h.Record.ARN
+	return nil
+}
+
+// findReplica finds the related key of another Region. What is no primary has none, and the rules of the
+// entry say it better.
+func (w *walk) findReplica(ctx context.Context, h *action.Held, u *use) error {
+	first, region := w.held[0].Record, u.entry.Region(w.in)
+	if u.skipped = !first.IsPrimary() || first.Region() == region; u.skipped {
+		return nil
+	}
+	rec, err := w.keys.Find(ctx, arn.ParseRef(first.ID()), keyring.Where{Account: first.Account(), Region: region}, w.now)
+	if err != nil {
+		return err
+	}
+	h.Record, u.resource = rec, rec.ARN
 	return nil
 }
 

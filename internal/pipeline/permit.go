@@ -21,7 +21,7 @@ func (w *walk) permit(ctx context.Context, i int) error {
 		return err
 	}
 	switch u.entry.Kind {
-	case action.OnKey:
+	case action.OnKey, action.OnReplica:
 		u.permit, err = authz.OnKey(ctx, q)
 		if fault.Is(err, authz.AccessDenied) && u.byBlob {
 			return errHiddenKey().Because(err)
@@ -53,6 +53,9 @@ func (w *walk) question(i int) (*authz.Question, error) {
 	w.asked = authz.Question{
 		Caller: w.who.Principal, Action: u.entry.Permit, Conditions: &w.conditions,
 		Record: rec, Grants: w.keys, Use: grant.Use{Operation: u.entry.Operation},
+	}
+	if u.entry.Region != nil {
+		w.conditions.Region = u.entry.Region(w.in)
 	}
 	if u.entry.Context != nil {
 		w.asked.Use.Context = u.entry.Context(w.in)

@@ -130,6 +130,7 @@ type Road struct {
 	open       bool // answer although the audit record could not be written
 	declare    Declarer
 	beforeDev  func(context.Context) error
+	hasRegion  func(string) bool
 	log        *slog.Logger
 	now        func() time.Time
 	lines      sync.Pool // *lineBuffers
@@ -170,6 +171,8 @@ type Options struct {
 	// FailOpen lets answers leave when the audit record cannot be written. The
 	// default is to refuse.
 	FailOpen bool
+	// HasRegion tells which Regions the deployment has, for keys that are in several; nil: all.
+	HasRegion func(string) bool
 	// Declare carries out declarations; nil: none are taken.
 	Declare Declarer
 	// Dev opens the actions of dev mode. BeforeDev is called before what they do is
@@ -187,6 +190,9 @@ func New(o Options) *Road {
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 		declare: o.Declare, beforeDev: o.BeforeDev,
+	}
+	if r.hasRegion = o.HasRegion; r.hasRegion == nil {
+		r.hasRegion = func(string) bool { return true }
 	}
 	if r.web == nil {
 		r.web = oidc.New(oidc.Options{})

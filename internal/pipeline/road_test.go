@@ -102,7 +102,6 @@ func TestRefusals(t *testing.T) {
 		{admin, "CreateKey", `{"KeyUsage":"SIGN_VERIFY"}`, "ValidationException", "KeyUsage SIGN_VERIFY is not compatible with KeySpec SYMMETRIC_DEFAULT"},
 		{admin, "CreateKey", `{"KeySpec":"RSA_2048"}`, "ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
 		{nobody, "CreateKey", `{}`, "AccessDeniedException", "User: arn:aws:iam::111122223333:user/nobody is not authorized to perform: kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action"},
-		{admin, "ReplicateKey", `{}`, "UnsupportedOperationException", "ReplicateKey is not supported by this version of Trent: it needs multi-Region keys."},
 		{caller{}, "Sign", `{}`, "UnrecognizedClientException", "The security token included in the request is invalid."},
 		{admin, "GenerateDataKey", `{"KeyId":`, "SerializationException", ""},
 	} {

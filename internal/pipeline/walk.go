@@ -236,7 +236,7 @@ func (w *walk) checkTokens() error {
 
 func (w *walk) newCall() action.Call {
 	return action.Call{
-		Caller: w.who.Principal, Region: w.who.Region, Now: w.now, Lists: w.keys, Identities: w.view,
+		Caller: w.who.Principal, Region: w.who.Region, HasRegion: w.hasRegion, Now: w.now, Lists: w.keys, Identities: w.view,
 		NewKeys: w.newKeys, Proxies: w.proxies, Asker: w.asker(), WebIdentity: w.web.WebIdentity, Decisions: w,
 	}
 }

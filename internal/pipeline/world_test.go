@@ -38,9 +38,10 @@ type world struct {
 	road       *pipeline.Road
 	audit      *memorySink
 
-	enclave *enclave
-	newKeys action.NewKeys // nil: each is made when it is asked for
-	proxies *fakeProxies
+	enclave   *enclave
+	newKeys   action.NewKeys    // nil: each is made when it is asked for
+	hasRegion func(string) bool // nil: all are there
+	proxies   *fakeProxies
 
 	mu  sync.Mutex
 	now time.Time
@@ -155,7 +156,7 @@ func (w *world) restart() {
 
 func (w *world) layRoad() {
 	w.road = pipeline.New(pipeline.Options{
-		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, NewKeys: w.newKeys, Log: slog.New(slog.DiscardHandler), Now: w.clock,
+		Keys: w.ring, Identities: w.identities, Evidence: w.enclave.verifier, Proxies: w.proxies, Audit: w.audit, NewKeys: w.newKeys, HasRegion: w.hasRegion, Log: slog.New(slog.DiscardHandler), Now: w.clock,
 	})
 }
 
