@@ -91,6 +91,8 @@ interop: build have-openssl have-curl $(TOOLS)/venv.stamp interop/node/node_modu
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/authorization.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/recipient.py
 	$(BINARY) conformance $(TOOLS)/venv/bin/python interop/python/conformance.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/vectors.py
+	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/cross.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/xks.py
 	scripts/with-trent $(BINARY) $(TOOLS)/venv/bin/python interop/python/lifecycle.py
 	scripts/with-trent $(BINARY) node --no-warnings --test --test-reporter=spec interop/node/story.test.js

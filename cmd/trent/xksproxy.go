@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -42,6 +43,9 @@ type xksServeCmd struct {
 
 	ClientCA   string `name:"client-ca" placeholder:"FILE" env:"TRENT_XKS_CLIENT_CA" help:"Want certificates of clients, of these authorities, PEM."`
 	ClientName string `name:"client-name" placeholder:"NAME" env:"TRENT_XKS_CLIENT_NAME" help:"Common name that they must have, such as cks.kms.eu-west-1.amazonaws.com."`
+
+	AllowPrincipal []string `name:"allow-principal" placeholder:"ARN" env:"TRENT_XKS_ALLOW_PRINCIPAL" help:"Principals that may use keys, by their client's word; a * at the end is any rest. May be given again; default: any."`
+	AllowKey       []string `name:"allow-key" placeholder:"ARN" env:"TRENT_XKS_ALLOW_KEY" help:"KMS keys that may use keys here, by the same rules."`
 
 	AuditFile string        `name:"audit-file" default:"xks-audit.log" placeholder:"FILE" env:"TRENT_XKS_AUDIT_FILE" help:"Audit log of the proxy."`
 	AuditSync bool          `name:"audit-sync" env:"TRENT_XKS_AUDIT_SYNC" help:"Sync the audit log before each answer."`
@@ -101,6 +105,7 @@ func (c *xksServeCmd) proxy(log *slog.Logger, sink audit.Sink) (http.Handler, er
 	})
 	return xksproxy.New(xksproxy.Options{
 		Prefix: c.PathPrefix, Keys: keys, Manager: &xksproxy.Trent{Client: client, Prefix: c.Aliases},
+		Principals: c.AllowPrincipal, KMSKeys: c.AllowKey,
 		Audit: sink, Version: version(), Timeout: c.Timeout, Log: log, Now: time.Now,
 	}), nil
 }
@@ -140,7 +145,37 @@ const (
 	xksIdleTime   = 2 * time.Minute
 	xksMaxHeader  = 16 << 10 // bytes
 	xksGrace      = 5 * time.Second
+
+	xksConnections = 1024 // open at once; further ones wait
 )
+
+// bounded is a listener of so many connections at once.
+type bounded struct {
+	net.Listener
+	slots chan struct{}
+}
+
+// Accept implements net.Listener.
+func (b bounded) Accept() (net.Conn, error) {
+	b.slots <- struct{}{}
+	c, err := b.Listener.Accept()
+	if err != nil {
+		<-b.slots
+		return nil, err
+	}
+	return &boundedConn{Conn: c, leave: sync.OnceFunc(func() { <-b.slots })}, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (c *boundedConn) Close() error {
+	defer c.leave()
+	return c.Conn.Close()
+}
 
 // serveXKS answers until ctx ends, and then lets the requests in flight finish.
 func serveXKS(ctx context.Context, l net.Listener, t *tls.Config, h http.Handler, log *slog.Logger) error {
@@ -148,8 +183,10 @@ func serveXKS(ctx context.Context, l net.Listener, t *tls.Config, h http.Handler
 		Handler: h, TLSConfig: t, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: xksHeaderTime, ReadTimeout: xksTime, WriteTimeout: xksTime, IdleTimeout: xksIdleTime, MaxHeaderBytes: xksMaxHeader,
 	}
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true) // and no other: docs/decisions/0004-the-door.md
 	done := make(chan error, 1)
-	go func() { done <- s.ServeTLS(l, "", "") }()
+	go func() { done <- s.ServeTLS(bounded{l, make(chan struct{}, xksConnections)}, "", "") }()
 	select {
 	case err := <-done:
 		return err

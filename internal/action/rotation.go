@@ -124,7 +124,7 @@ func rotatesOnDemand(r *key.Record) error {
 
 // hasRotations refuses keys that have one material for good.
 func hasRotations(r *key.Record) error {
-	if !r.IsSymmetric() || r.External != nil {
+	if !r.IsSymmetric() {
 		return fault.New(api.UnsupportedOperationException, "")
 	}
 	return nil

@@ -77,6 +77,10 @@ type Serve struct {
 	// own machine.
 	XKSProxies []string `name:"xks-proxy" placeholder:"HOST=ADDRESS" env:"TRENT_XKS_PROXY" help:"Where the external key store proxy of a host is; may be given again."`
 
+	// XKSHosts are the only hosts that the endpoints of external key stores may name; by default any. Whoever may
+	// make key stores can else find out what listens at port 443 of the network that Trent is in.
+	XKSHosts []string `name:"xks-hosts" placeholder:"HOST" env:"TRENT_XKS_HOSTS" help:"Hosts that may be external key store proxies; default: any."`
+
 	// XKSTimeout is how long such a proxy may take for an answer; keys in external key stores make
 	// a request take as much longer.
 	XKSTimeout time.Duration `name:"xks-timeout" default:"250ms" env:"TRENT_XKS_TIMEOUT" help:"Time for an answer of an external key store proxy."`

@@ -518,7 +518,7 @@ func TestExternalKeyAndDeletedStoreRace(t *testing.T) {
 	}
 }
 
-// A key in a custom key store has one material for good.
+// A key in a custom key store has one material for good. That there were no rotations may be read.
 func TestExternalKeyIsNotRotatedNorImported(t *testing.T) {
 	w := newWorld(t)
 	store := w.newStore("first")
@@ -529,7 +529,7 @@ func TestExternalKeyIsNotRotatedNorImported(t *testing.T) {
 			w.must(admin, "DisconnectCustomKeyStore", onStore(store))
 		}
 		for operation, more := range map[string]string{
-			"EnableKeyRotation": "", "DisableKeyRotation": "", "GetKeyRotationStatus": "", "RotateKeyOnDemand": "", "ListKeyRotations": "",
+			"EnableKeyRotation": "", "DisableKeyRotation": "", "GetKeyRotationStatus": "", "RotateKeyOnDemand": "",
 			"GetParametersForImport": `,"WrappingAlgorithm":"RSAES_OAEP_SHA_256","WrappingKeySpec":"RSA_2048"`, "DeleteImportedKeyMaterial": "",
 			"ReplicateKey": `,"ReplicaRegion":"eu-west-1"`,
 		} {

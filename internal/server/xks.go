@@ -26,6 +26,9 @@ func externalProxies(c config.Serve, log *slog.Logger, now func() time.Time) (*x
 		}
 		o.Addresses[strings.ToLower(name)] = address
 	}
+	for _, name := range c.XKSHosts {
+		o.Hosts = append(o.Hosts, strings.ToLower(name))
+	}
 	if c.XKSCA == "" {
 		return xks.New(o), nil
 	}

@@ -232,6 +232,9 @@ func (c *Client) request(ctx context.Context, p *keystore.Proxy, path, region st
 	if r.URL.Scheme != "https" || r.URL.User != nil {
 		return nil, fmt.Errorf("xks: %s is no https address", p.Endpoint)
 	}
+	if !c.o.mayAsk(r.URL.Hostname()) {
+		return nil, fmt.Errorf("xks: %s is not among the hosts that may be asked", r.URL.Hostname())
+	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "trent")
 	sum := sha256.Sum256(body)

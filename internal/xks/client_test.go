@@ -341,12 +341,13 @@ func TestWayToTheProxy(t *testing.T) {
 			o.Now = func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }
 			return o
 		}, nil, keystore.BadTLS},
-		"too late":     {func() xks.Options { o := slow.options(); o.Timeout = 50 * time.Millisecond; return o }, nil, keystore.TimedOut},
-		"a redirect":   {moved.options, nil, keystore.Malformed},
-		"wrong secret": {p.options, func(w *keystore.Proxy) { w.Secret = secret.New([]byte(strings.Repeat("x", 43))) }, keystore.BadCredential},
-		"wrong key id": {p.options, func(w *keystore.Proxy) { w.AccessKeyID = "ZZZZZZZZZZZZZZZZZZZZ" }, keystore.BadCredential},
-		"plain HTTP":   {p.options, func(w *keystore.Proxy) { w.Endpoint = "http://example.com" }, keystore.Unreachable},
-		"loopback":     {func() xks.Options { o := p.options(); o.Addresses = nil; return o }, func(w *keystore.Proxy) { w.Endpoint = p.server.URL }, keystore.Unreachable},
+		"too late":                  {func() xks.Options { o := slow.options(); o.Timeout = 50 * time.Millisecond; return o }, nil, keystore.TimedOut},
+		"a redirect":                {moved.options, nil, keystore.Malformed},
+		"wrong secret":              {p.options, func(w *keystore.Proxy) { w.Secret = secret.New([]byte(strings.Repeat("x", 43))) }, keystore.BadCredential},
+		"wrong key id":              {p.options, func(w *keystore.Proxy) { w.AccessKeyID = "ZZZZZZZZZZZZZZZZZZZZ" }, keystore.BadCredential},
+		"plain HTTP":                {p.options, func(w *keystore.Proxy) { w.Endpoint = "http://example.com" }, keystore.Unreachable},
+		"loopback":                  {func() xks.Options { o := p.options(); o.Addresses = nil; return o }, func(w *keystore.Proxy) { w.Endpoint = p.server.URL }, keystore.Unreachable},
+		"a host that is not listed": {func() xks.Options { o := p.options(); o.Hosts = []string{"other.example"}; return o }, nil, keystore.Unreachable},
 		"another wall clock": {func() xks.Options {
 			o := p.options()
 			o.Now = func() time.Time { return time.Now().Add(-10 * time.Minute) }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,6 +26,8 @@ type Options struct {
 	// Addresses are of proxies that the operator of Trent vouches for, by the host name of their
 	// endpoint in lower case: host and port. Such a proxy may be anywhere, on a loopback address too.
 	Addresses map[string]string
+	// Hosts are those that endpoints may name, in lower case; none: any.
+	Hosts []string
 	// Timeout bounds each request; zero: DefaultTimeout.
 	Timeout time.Duration
 	// Log is told when a proxy begins to fail, and when it is well again; nil: nobody is.
@@ -58,6 +61,11 @@ func (o *Options) transport() *http.Transport {
 		MaxResponseHeaderBytes: maxHeader,
 		DisableCompression:     true,
 	}
+}
+
+// mayAsk reports whether an endpoint may name a host.
+func (o *Options) mayAsk(host string) bool {
+	return len(o.Hosts) == 0 || slices.Contains(o.Hosts, strings.ToLower(host))
 }
 
 func (o *Options) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -126,7 +126,7 @@ type world struct {
 
 const prefix = "/example/uri/path/prefix"
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, alter ...func(*xksproxy.Options)) *world {
 	w := &world{t: t, manager: &memory{keys: map[string][]byte{"foo": make([]byte, 32), "impotent_key": nil}}, audit: new(lines),
 		file: filepath.Join(t.TempDir(), "credentials.json"), own: xksproxy.NewCredential(), now: time.Now}
 	rand.Read(w.manager.keys["foo"])
@@ -136,9 +136,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := xksproxy.New(xksproxy.Options{
+	o := xksproxy.Options{
 		Prefix: prefix, Keys: keys, Manager: w.manager, Audit: w.audit, Version: "test", Timeout: time.Second, Log: log, Now: time.Now,
-	})
+	}
+	for _, alter := range alter {
+		alter(&o)
+	}
+	p := xksproxy.New(o)
 	w.server = httptest.NewTLSServer(p)
 	t.Cleanup(w.server.Close)
 	return w

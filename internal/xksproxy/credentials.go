@@ -28,6 +28,9 @@ type Credential struct {
 	Secret      string `json:"RawSecretAccessKey"` // 43 to 64 characters of base64
 }
 
+// Format implements fmt.Formatter: the secret is only ever written by FormatCredentials, or as JSON on purpose.
+func (c Credential) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "credential %s", c.AccessKeyID) }
+
 // maxCredentials are good at once: the one in use, the one that takes its place, and a few to spare.
 const maxCredentials = 8
 

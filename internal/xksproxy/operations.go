@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -56,7 +57,29 @@ func (v *visit) read(to any, m func() *metadata, principal, keyARN bool) error {
 		v.note.Operation, v.note.Request, v.note.Principal = cut(got.Operation), cut(got.Request), cut(got.Principal)
 		v.note.KeyARN, v.note.Via = cut(got.KeyARN), cut(got.Via)
 	}
-	return got.check(principal, keyARN)
+	if err := got.check(principal, keyARN); err != nil || !principal {
+		return err
+	}
+	return v.authorize(got)
+}
+
+// authorize is the second decision, beside that of the client's own policies. Health is for everybody, and a KMS key that
+// is to be made has no ARN yet.
+func (v *visit) authorize(m *metadata) error {
+	switch {
+	case !listed(v.o.Principals, m.Principal):
+		return fault.New(AccessDenied, "The proxy does not serve this principal.")
+	case m.KeyARN != "" && !listed(v.o.KMSKeys, m.KeyARN):
+		return fault.New(AccessDenied, "The proxy does not serve this KMS key.")
+	}
+	return nil
+}
+
+func listed(patterns []string, arn string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
+		start, open := strings.CutSuffix(p, "*")
+		return open && strings.HasPrefix(arn, start) || p == arn
+	})
 }
 
 func cut(text string) string { return text[:min(len(text), maxText)] }

@@ -80,6 +80,10 @@ type Options struct {
 	Prefix  string
 	Keys    sigv4.Keys // the credentials of those who may ask
 	Manager Manager
+	// Principals and KMSKeys are the ARNs on whose behalf the client may ask: awsPrincipalArn and kmsKeyArn. A * at
+	// the end stands for any rest; none: any.
+	Principals, KMSKeys []string
+
 	Audit   audit.Sink
 	Version string        // of Trent, for the health status
 	Timeout time.Duration // that a Manager may take
@@ -163,7 +167,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(content)
 }
 
-// answered performs the request, with a net under it.
+// answered performs the request, with a net under it. What a stranger can take is bounded before: the slots are for those
+// who are known.
 func (v *visit) answered() (answer any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -171,12 +176,6 @@ func (v *visit) answered() (answer any, err error) {
 			answer, err = nil, fault.New(Internal, "").Because(errors.New("panic"))
 		}
 	}()
-	select {
-	case v.slots <- struct{}{}:
-		defer func() { <-v.slots }()
-	default:
-		return nil, fault.New(Throttling, "There are too many requests at once.")
-	}
 	return v.perform()
 }
 
@@ -202,6 +201,12 @@ func (v *visit) perform() (any, error) {
 	path, ok := strings.CutPrefix(v.r.RequestURI, v.o.Prefix+base)
 	if !ok {
 		return nil, errPath()
+	}
+	select {
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	default:
+		return nil, fault.New(Throttling, "There are too many requests at once.")
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), v.o.Timeout)
 	defer cancel()

@@ -188,6 +188,40 @@ func TestManagerFailures(t *testing.T) {
 	}
 }
 
+// The proxy may serve some principals and KMS keys alone, whatever its client's policies say.
+func TestSecondDecision(t *testing.T) {
+	w := newWorld(t, func(o *xksproxy.Options) {
+		o.Principals, o.KMSKeys = []string{"arn:aws:iam::123456789012:role/app", "arn:aws:iam::123456789012:user/*"}, []string{"arn:aws:kms:us-east-2:123456789012:key/1"}
+	})
+	for _, c := range []struct{ principal, key, name string }{
+		{"arn:aws:iam::123456789012:user/Alice", "arn:aws:kms:us-east-2:123456789012:key/1", ""},
+		{"arn:aws:iam::123456789012:role/app", "arn:aws:kms:us-east-2:123456789012:key/1", ""},
+		{"arn:aws:iam::123456789012:role/app2", "arn:aws:kms:us-east-2:123456789012:key/1", "AccessDeniedException"},
+		{"arn:aws:iam::210987654321:user/Alice", "arn:aws:kms:us-east-2:123456789012:key/1", "AccessDeniedException"},
+		{"arn:aws:iam::123456789012:user/Alice", "arn:aws:kms:us-east-2:123456789012:key/12", "AccessDeniedException"},
+		{"ARN:aws:iam::123456789012:user/Alice", "arn:aws:kms:us-east-2:123456789012:key/1", "AccessDeniedException"},
+	} {
+		before := w.manager.asked
+		body := encryptBody([]byte("x"), nil)
+		m := body["requestMetadata"].(map[string]any)
+		m["awsPrincipalArn"], m["kmsKeyArn"] = c.principal, c.key
+		if a := w.api("keys/foo/encrypt", body); a.name() != c.name {
+			t.Errorf("%s, %s: %d %s", c.principal, c.key, a.status, a.text)
+		}
+		if c.name != "" && w.manager.asked != before {
+			t.Errorf("%s, %s: the key was used", c.principal, c.key)
+		}
+	}
+	making := about("CreateKey")
+	delete(making, "kmsKeyArn")
+	if a := w.api("keys/foo/metadata", map[string]any{"requestMetadata": making}); a.status != 200 {
+		t.Errorf("a KMS key that is to be made: %d %s", a.status, a.text)
+	}
+	if a := w.api("health", map[string]any{"requestMetadata": map[string]any{"kmsOperation": "KmsHealthCheck", "kmsRequestId": "1"}}); a.status != 200 {
+		t.Errorf("health: %d %s", a.status, a.text)
+	}
+}
+
 // Each answer has a record before it leaves, and no record has anything secret.
 func TestSEC_E13_Audit(t *testing.T) {
 	w := newWorld(t)

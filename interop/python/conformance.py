@@ -10,32 +10,16 @@ import datetime
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 
 import boto3
 import botocore.exceptions
 from botocore.config import Config
 from botocore.validate import ParamValidator
 
+from external import wrap
+
 PLACEHOLDER = re.compile(r"\$(\{[^}]*\}|[a-z_0-9]+)")
-HASHES = {"RSAES_OAEP_SHA_1": "sha1", "RSAES_OAEP_SHA_256": "sha256"}
-
-
-def openssl(*args, data):
-    return subprocess.run(("openssl", *args), input=data, capture_output=True, check=True, timeout=60).stdout
-
-
-def wrap(algorithm, key, material):
-    """Encrypts material to a wrapping key, with OpenSSL."""
-    name = HASHES[algorithm]
-    with tempfile.NamedTemporaryFile() as f:
-        f.write(base64.b64decode(key))
-        f.flush()
-        wrapped = openssl("pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey", f.name, "-pkeyopt", "rsa_padding_mode:oaep",
-                          "-pkeyopt", f"rsa_oaep_md:{name}", "-pkeyopt", f"rsa_mgf1_md:{name}", data=bytes.fromhex(material))
-    return base64.b64encode(wrapped).decode()
 
 
 def native(shape, value):
@@ -93,7 +77,8 @@ class Client:
     def value(self, expression):
         if expression.startswith("wrap "):
             _, algorithm, key, material = expression.split()
-            return wrap(algorithm, self.variables[key.lstrip("$")], material)
+            wrapped = wrap(algorithm, base64.b64decode(self.variables[key.lstrip("$")]), bytes.fromhex(material))
+            return base64.b64encode(wrapped).decode()
         return self.variables[expression]
 
     def fill(self, body):
