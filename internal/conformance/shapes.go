@@ -82,7 +82,7 @@ func shapes() []shape {
 		{"ListAliases", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListGrants", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListKeyPolicies", "symmetric", "EEEEEE", onlyKey, nil},
-		{"ListKeyRotations", "symmetric", "EEEEUE", onlyKey, nil},
+		{"ListKeyRotations", "symmetric", "EEEEEE", onlyKey, nil},
 		{"ListResourceTags", "symmetric", "EEEEEE", onlyKey, nil},
 		{"PutKeyPolicy", "symmetric", "EEEEEE", `{"KeyId":"$key","Policy":"$policy"}`, []preparation{{"GetKeyPolicy", onlyKey, []string{"policy=Policy"}}}},
 		{"ReEncrypt", "symmetric", "EDIIII", `{"CiphertextBlob":"$blob","SourceKeyId":"$key","DestinationKeyId":"$key"}`, encrypted},

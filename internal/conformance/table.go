@@ -195,6 +195,7 @@ func excuses() []excuse {
 		{string(api.LimitExceededException), []string{"CreateKey", "EnableKey", "ReplicateKey"}, "there is no quota on keys"},
 		{string(api.LimitExceededException), []string{"TagResource"}, "as measured, too many tags are TagException"},
 		{string(api.KMSInvalidStateException), []string{"DeleteImportedKeyMaterial", "GetKeyRotationStatus", "ListKeyRotations"}, "no state stands in the way of the action"},
+		{string(api.UnsupportedOperationException), []string{"ListKeyRotations"}, "a key that cannot be rotated has an empty list"},
 		{string(api.CustomKeyStoreInvalidStateException), []string{"GenerateRandom"}, "only a CloudHSM key store would make the bytes"},
 		{string(api.CustomKeyStoreInvalidStateException), []string{"ConnectCustomKeyStore"}, "takes a store whose proxy has failed"},
 		{string(api.XksProxyInvalidResponseException), nil, "takes a proxy that answers wrongly"},
