@@ -2,11 +2,15 @@ package crypt_test
 
 import (
 	"bytes"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
+	"math/big"
 	"os"
 	"slices"
 	"strings"
@@ -60,9 +64,9 @@ func unwrap(alg api.AlgorithmSpec, wrapped []byte) (secret.Bytes, error) {
 	return crypt.Unwrap(alg, secret.New(bytes.Clone(private)), wrapped)
 }
 
-// What was wrapped comes out, and everything else is the one refusal: an altered byte, another
+// TestSEC_D06: what was wrapped comes out, and everything else is the one refusal: an altered byte, another
 // algorithm, a wrapping AES key of another size, nothing behind it.
-func TestUnwrap(t *testing.T) {
+func TestSEC_D06_Unwrap(t *testing.T) {
 	key, content := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 100)
 	const direct, both = api.AlgorithmSpecRSAESOAEPSHA256, api.AlgorithmSpecRSAAESKeyWrapSHA256
 	right := map[api.AlgorithmSpec][]byte{direct: oaep(t, content), both: keyWrapped(t, key, content)}
@@ -141,8 +145,9 @@ func FuzzUnwrap(f *testing.F) {
 	})
 }
 
-// Of each kind what Generate makes is admitted as it is, and what is not of the kind is refused.
-func TestAdmit(t *testing.T) {
+// TestSEC_D07: of each kind what Generate makes is admitted as it is, and what is not of the kind is
+// refused.
+func TestSEC_D07_Admit(t *testing.T) {
 	made := make(map[api.KeySpec][]byte)
 	for _, spec := range specs() {
 		m, err := crypt.Generate(spec)
@@ -179,6 +184,99 @@ func sameSize(spec api.KeySpec, n int) bool {
 		api.KeySpecHMAC384: {48, 128}, api.KeySpecHMAC512: {64, 128},
 	}[spec]
 	return ok && r[0] <= n && n <= r[1]
+}
+
+// TestSEC_D07: numbers that are no key are refused, though they are well encoded: an elliptic curve's scalar that
+// is zero, or the order; an RSA key whose exponent does not belong to its primes, or with a small public one.
+func TestSEC_D07_AdmitRefusesBadNumbers(t *testing.T) {
+	order := elliptic.P256().Params().N
+	for name, scalar := range map[string]*big.Int{"zero": new(big.Int), "the order": order, "one more": new(big.Int).Add(order, big.NewInt(1))} {
+		if _, err := crypt.Admit(api.KeySpecECCNISTP256, secret.New(p256Key(t, scalar))); err == nil {
+			t.Errorf("a scalar that is %s is admitted", name)
+		}
+	}
+	if _, err := crypt.Admit(api.KeySpecECCNISTP256, secret.New(p256Key(t, big.NewInt(7)))); err != nil {
+		t.Errorf("a scalar within the range: %v", err)
+	}
+	for name, alter := range map[string]func(k *pkcs1){
+		"another private exponent": func(k *pkcs1) { k.D = new(big.Int).Add(k.D, big.NewInt(2)) },
+		"another modulus":          func(k *pkcs1) { k.N = new(big.Int).Add(k.N, big.NewInt(2)) },
+		"a prime that is none":     func(k *pkcs1) { k.P = new(big.Int).Add(k.P, big.NewInt(1)) },
+		"public exponent 3": func(k *pkcs1) {
+			phi := new(big.Int).Mul(new(big.Int).Sub(k.P, big.NewInt(1)), new(big.Int).Sub(k.Q, big.NewInt(1)))
+			k.E, k.D = 3, new(big.Int).ModInverse(big.NewInt(3), phi)
+			if k.D == nil { // three divides it
+				k.D = big.NewInt(1)
+			}
+		},
+	} {
+		if _, err := crypt.Admit(api.KeySpecRSA2048, secret.New(rsaKey(t, alter))); err == nil {
+			t.Errorf("an RSA key with %s is admitted", name)
+		}
+	}
+	if _, err := crypt.Admit(api.KeySpecRSA2048, secret.New(rsaKey(t, func(*pkcs1) {}))); err != nil {
+		t.Errorf("the RSA key as it was: %v", err)
+	}
+}
+
+// pkcs8 is PrivateKeyInfo of RFC 5958.
+type pkcs8 struct {
+	Version   int
+	Algorithm pkix.AlgorithmIdentifier
+	Key       []byte
+}
+
+// pkcs1 is RSAPrivateKey of RFC 8017, appendix A.1.2.
+type pkcs1 struct {
+	Version int
+	N       *big.Int
+	E       int
+	D, P, Q *big.Int
+	Dp, Dq  *big.Int
+	Qinv    *big.Int
+}
+
+// rsaKey is the wrapping key with other numbers.
+func rsaKey(t *testing.T, alter func(*pkcs1)) []byte {
+	_, der := wrappingKey()
+	var outer pkcs8
+	var inner pkcs1
+	if _, err := asn1.Unmarshal(der, &outer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := asn1.Unmarshal(outer.Key, &inner); err != nil {
+		t.Fatal(err)
+	}
+	alter(&inner)
+	return encoded(t, &outer, inner)
+}
+
+// p256Key is a private key with this scalar (RFC 5915).
+func p256Key(t *testing.T, scalar *big.Int) []byte {
+	m, err := crypt.Generate(api.KeySpecECCNISTP256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var outer pkcs8
+	if _, err := asn1.Unmarshal(m.Expose(), &outer); err != nil {
+		t.Fatal(err)
+	}
+	return encoded(t, &outer, struct {
+		Version int
+		Scalar  []byte
+	}{1, scalar.FillBytes(make([]byte, 32))})
+}
+
+func encoded(t *testing.T, outer *pkcs8, inner any) []byte {
+	var err error
+	if outer.Key, err = asn1.Marshal(inner); err != nil {
+		t.Fatal(err)
+	}
+	der, err := asn1.Marshal(*outer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
 }
 
 // FuzzAdmit: whatever is admitted can be opened, and is admitted again as the same.

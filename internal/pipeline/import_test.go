@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"os"
@@ -438,5 +439,50 @@ func TestConditionsOfImports(t *testing.T) {
 		if r := w.importInto(only, id, materialOf(0), members[1]); r.code != "AccessDeniedException" {
 			t.Errorf("%s with %s: %d %s", condition, members[1], r.status, r.code)
 		}
+	}
+}
+
+// TestSEC_D02: the same material in two keys makes two keys of it. A ciphertext of one is not one of the other,
+// also where it says that it is.
+func TestSEC_D02_SameMaterialInTwoKeys(t *testing.T) {
+	w := newImporting(t)
+	one, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	two, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	first, second := w.imported(admin, one, materialOf(0), noExpiry), w.imported(admin, two, materialOf(0), noExpiry)
+	if first == second {
+		t.Fatal("the material has one name in both")
+	}
+	blob := w.encrypt(admin, one, "{}")
+	w.refused(w.call(admin, "Decrypt", `{"KeyId":"`+two+`","CiphertextBlob":"`+blob+`"}`), "IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
+	raw := decode64(t, blob)
+	other, err := hex.DecodeString(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(raw[1:], other)
+	w.refused(w.call(admin, "Decrypt", `{"CiphertextBlob":"`+base64.StdEncoding.EncodeToString(raw)+`"}`), "InvalidCiphertextException", "")
+}
+
+// TestSEC_G01: neither material nor what carried it is in the audit or the store, whether it was taken or refused.
+func TestSEC_G01_ImportedMaterialIsNotWrittenDown(t *testing.T) {
+	w := newImporting(t)
+	id, _ := w.external("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")
+	material := []byte("CANARY-imported-material-of-32-b")
+	token, public := w.parameters(admin, id, "RSAES_OAEP_SHA_256", "RSA_2048")
+	wrapped := wrap(t, "RSAES_OAEP_SHA_256", public, material)
+	if r := w.sendImport(admin, id, token, wrapped, noExpiry); r.status != 200 {
+		t.Fatal(r)
+	}
+	w.importInto(admin, id, append(material, 'x'), noExpiry)
+	w.importInto(admin, id, []byte("CANARY-of-another-key-material-!"), noExpiry)
+	w.sendImport(nobody, id, token, wrapped, noExpiry)
+	all := strings.Join(w.audit.lines, "") + w.storeText()
+	for _, secret := range []string{"CANARY", "Q0FOQVJZ", "43414e415259", wrapped, token, token[20:60]} {
+		if strings.Contains(all, secret) {
+			t.Errorf("the audit or the store contains %.20q", secret)
+		}
+	}
+	if !strings.Contains(all, `"ExpirationModel":"KEY_MATERIAL_DOES_NOT_EXPIRE"`) {
+		t.Error("the audit lacks what was asked for")
 	}
 }

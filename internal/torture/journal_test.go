@@ -87,7 +87,22 @@ func (j *journal) write(ctx context.Context, c *kms.Client, step int) error {
 	case 2:
 		return j.alter(ctx, c)
 	}
+	if step%8 == 3 {
+		if err := j.rotate(ctx, c, id); err != nil {
+			return err
+		}
+	}
 	return j.dataKey(ctx, c, id)
+}
+
+// rotate gives a key new material. What it encrypted before must still be decrypted after the kill, whether or
+// not the rotation was acknowledged.
+func (j *journal) rotate(ctx context.Context, c *kms.Client, id string) error {
+	_, err := c.RotateKeyOnDemand(ctx, &kms.RotateKeyOnDemandInput{KeyId: &id})
+	if _, full := errors.AsType[*types.LimitExceededException](err); full {
+		return nil
+	}
+	return err
 }
 
 // someKey is any acknowledged key's id, or nothing.
