@@ -208,6 +208,6 @@ func excuses() []excuse {
 		{string(api.CloudHsmClusterInvalidConfigurationException), nil, noHSM},
 		{string(api.CloudHsmClusterNotFoundException), []string{"UpdateCustomKeyStore"}, noHSM},
 		{string(api.IncorrectTrustAnchorException), nil, noHSM},
-		{string(api.ConflictException), []string{"RotateKeyOnDemand"}, "a rotation is done at once"},
+		{string(api.ConflictException), []string{"RotateKeyOnDemand"}, "takes an automatic rotation that is due in minutes"},
 	}
 }

@@ -38,6 +38,17 @@ func (r *Record) ARNIn(region string) string {
 	return strings.Replace(r.ARN, ":"+r.Region()+":", ":"+region+":", 1)
 }
 
+// ARNs are those of the key and of its related keys, the key's own first.
+func (r *Record) ARNs() []string {
+	all := []string{r.ARN}
+	for _, region := range r.Regions {
+		if region != r.Region() {
+			all = append(all, r.ARNIn(region))
+		}
+	}
+	return all
+}
+
 // CheckPrimary reports a key that cannot be replicated.
 func CheckPrimary(r *Record) error {
 	if !r.IsPrimary() {

@@ -75,8 +75,8 @@ func TestLastUseOfDeletedKey(t *testing.T) {
 	if err := r.Commit(ctx, []Change{PutKey{Was: rec, Now: gone}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := r.Sweep(ctx, noon.Add(2*time.Hour)); n.Deleted != 1 || err != nil {
-		t.Fatalf("%v, %v", n, err)
+	if swept, err := r.Sweep(ctx, noon.Add(2*time.Hour)); len(swept.Deleted) != 1 || err != nil {
+		t.Fatalf("%v, %v", swept, err)
 	}
 	if err := other.StoreUses(ctx); err != nil {
 		t.Fatal(err)

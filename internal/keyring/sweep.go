@@ -19,7 +19,7 @@ const page = 64
 
 // Swept is what a sweep did.
 type Swept struct {
-	Deleted int           // keys whose date had passed
+	Deleted []*key.Record // keys whose date had passed, as they were
 	Rotated []*key.Record // keys that the clock has rotated, as they are now
 	Expired []*key.Record // keys of which imported material has expired, as they are now
 }
@@ -35,25 +35,12 @@ func (r *Ring) Sweep(ctx context.Context, now time.Time) (Swept, error) {
 	if err := r.sweepSightings(ctx, now); err != nil {
 		return done, err
 	}
-	return done, errors.Join(r.sweepDeletions(ctx, now, &done),
-		r.sweepEach(ctx, rotations, now, r.rotateKey, &done.Rotated), r.sweepEach(ctx, expiries, now, r.expireKey, &done.Expired))
-}
-
-func (r *Ring) sweepDeletions(ctx context.Context, now time.Time, done *Swept) error {
-	gone, err := r.goneKeys(ctx, now)
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for path := range gone {
-		switch err := r.deleteKey(ctx, path, now); {
-		case err == nil:
-			done.Deleted++
-		case !isSettled(err):
-			failed = append(failed, fmt.Errorf("delete %s: %w", path, err))
-		}
-	}
-	return errors.Join(failed...)
+	err := errors.Join(
+		r.sweepEach(ctx, deletions, now, r.deleteKey, &done.Deleted),
+		r.sweepEach(ctx, rotations, now, r.rotateKey, &done.Rotated),
+		r.sweepEach(ctx, expiries, now, r.expireKey, &done.Expired),
+	)
+	return done, err
 }
 
 // isSettled reports whether another has been there first: the next sweep looks again.
@@ -139,23 +126,18 @@ func (r *Ring) goneKeys(ctx context.Context, now time.Time) (map[string]bool, er
 	return gone, nil
 }
 
-func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error {
-	parts := strings.Split(path, "/")
-	at := recordKey{parts[1], parts[2], parts[3]}
-	r.forgetKey(at) // decide on what is stored, not on what is remembered
+// deleteKey deletes a key whose date has passed, and gives it as it was.
+func (r *Ring) deleteKey(ctx context.Context, at recordKey, now time.Time) (*key.Record, error) {
 	rec, err := r.record(ctx, at)
-	if err != nil {
-		return err
-	}
-	if !rec.Gone(now) {
-		return ErrLostRace
+	if err != nil || !rec.Gone(now) {
+		return nil, err
 	}
 	if err := r.deleteGrants(ctx, at); err != nil {
-		return err
+		return nil, err
 	}
 	related, err := r.Related(ctx, rec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var paths []string
 	if len(related) == 0 {
@@ -172,11 +154,11 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	// The record goes last, so that what is left of a deletion that was interrupted is found again.
 	for chunk := range slices.Chunk(paths, page) {
 		if err := r.deleteWith(ctx, rec, chunk); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := r.deleteWith(ctx, rec, append(dates(rec), at.lastUsePath(), path), leaving(rec, related, now)...); err != nil {
-		return err
+	if err := r.deleteWith(ctx, rec, append(dates(rec), at.lastUsePath(), at.keyPath()), leaving(rec, related, now)...); err != nil {
+		return nil, err
 	}
 	r.forgetKey(at)
 	if where, ok := addressOf(at); ok {
@@ -188,7 +170,7 @@ func (r *Ring) deleteKey(ctx context.Context, path string, now time.Time) error 
 	for _, name := range rec.Aliases {
 		r.aliases.drop(recordKey{at.account, at.region, name})
 	}
-	return nil
+	return rec, nil
 }
 
 // deleteWith deletes paths, and makes changes, on condition that the record of a key is still this

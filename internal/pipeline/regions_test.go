@@ -257,7 +257,7 @@ func TestDeletionOfMultiRegionKeys(t *testing.T) {
 
 	w.must(there, "ScheduleKeyDeletion", `{"KeyId":"`+id+`","PendingWindowInDays":7}`)
 	w.pass(7*day + time.Minute)
-	if swept := w.sweep(); swept.Deleted != 1 {
+	if swept := w.sweep(); len(swept.Deleted) != 1 {
 		t.Errorf("%+v", swept)
 	}
 	if r := w.call(there, "DescribeKey", about(id)); r.code != "NotFoundException" {

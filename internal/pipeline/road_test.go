@@ -222,7 +222,7 @@ func TestDeletionTakesEffectByTheClock(t *testing.T) {
 	w.pass(time.Millisecond)
 	check()
 	w.pass(time.Minute)
-	if swept := w.sweep(); swept.Deleted != 1 {
+	if swept := w.sweep(); len(swept.Deleted) != 1 {
 		t.Fatalf("Sweep: %+v", swept)
 	}
 	check()
@@ -236,7 +236,7 @@ func TestCancelledDeletionLeavesTheKeyDisabled(t *testing.T) {
 	w.must(admin, "ScheduleKeyDeletion", `{"KeyId":"`+id+`"}`)
 	w.must(admin, "CancelKeyDeletion", `{"KeyId":"`+id+`"}`)
 	w.pass(31 * 24 * time.Hour)
-	if swept := w.sweep(); swept.Deleted != 0 {
+	if swept := w.sweep(); len(swept.Deleted) != 0 {
 		t.Fatalf("Sweep: %+v", swept)
 	}
 	m := w.must(admin, "DescribeKey", `{"KeyId":"`+id+`"}`)["KeyMetadata"].(map[string]any)

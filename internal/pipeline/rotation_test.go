@@ -212,7 +212,7 @@ func TestOnDemandLimits(t *testing.T) {
 		"The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: "+arn)
 	w.must(admin, "ScheduleKeyDeletion", about(id))
 	w.pass(31 * day)
-	if swept := w.sweep(); swept.Deleted != 1 {
+	if swept := w.sweep(); len(swept.Deleted) != 1 {
 		t.Errorf("a key with 27 materials is not deleted: %+v", swept)
 	}
 }

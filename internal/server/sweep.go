@@ -41,16 +41,17 @@ func (s *Server) sweep() {
 // sweepKeys does what nobody asks for, and writes down what an auditor would look for.
 func (s *Server) sweepKeys(now time.Time) error {
 	swept, err := s.ring.Sweep(context.Background(), now)
-	if swept.Deleted > 0 {
-		s.log.Info("deleted keys whose waiting period is over", "keys", swept.Deleted)
+	for _, k := range swept.Deleted {
+		s.log.Info("deleted a key whose waiting period is over", "key", k.ARN)
+		err = errors.Join(err, s.writeDown("DeleteKey", k, now, k.ARN))
 	}
 	for _, k := range swept.Rotated {
 		s.log.Info("rotated a key that was due", "key", k.ARN, "next", k.Rotation.Next.Time())
-		err = errors.Join(err, s.writeDown("RotateKey", k, now))
+		err = errors.Join(err, s.writeDown("RotateKey", k, now, k.ARNs()...))
 	}
 	for _, k := range swept.Expired {
 		s.log.Info("deleted imported key material that had expired", "key", k.ARN)
-		err = errors.Join(err, s.writeDown("DeleteExpiredKeyMaterial", k, now))
+		err = errors.Join(err, s.writeDown("DeleteExpiredKeyMaterial", k, now, k.ARN))
 	}
 	return err
 }
@@ -60,10 +61,10 @@ const itself = "trent"
 
 // writeDown makes an audit record of what the server did to a key by itself, under the name
 // that AWS CloudTrail has for it.
-func (s *Server) writeDown(event string, k *key.Record, now time.Time) error {
+func (s *Server) writeDown(event string, k *key.Record, now time.Time, about ...string) error {
 	rec := audit.Record{
 		Time: now, RequestID: httpd.NewRequestID(), Source: itself, Principal: itself, Account: k.Account(), Region: k.Region(),
-		Operation: event, Mutates: true, Resources: []string{k.ARN}, Status: 200,
+		Operation: event, Mutates: true, Resources: about, Status: 200,
 	}
 	return s.audit.Append(rec.Append(nil))
 }

@@ -15,8 +15,8 @@ import (
 	"trent/internal/keyring"
 )
 
-// A rotation that the clock makes is in the audit file, though nobody asked for it.
-func TestRotationIsWrittenDown(t *testing.T) {
+// What the clock does to keys is in the audit file, though nobody asked for it.
+func TestSweepIsWrittenDown(t *testing.T) {
 	s, _ := deployment(t, nil)
 	now := time.Now()
 	id := keyring.NewKeyID()
@@ -38,23 +38,44 @@ func TestRotationIsWrittenDown(t *testing.T) {
 	if err := s.ring.Commit(context.Background(), []keyring.Change{keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.sweepKeys(now.Add(91 * 24 * time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(s.files.audit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	var got struct {
+	last := func() (line string, got struct {
 		Operation, Principal, Account, Region, RequestID, Error string
 		Resources                                               []string
 		Status                                                  int
+	}) {
+		text, err := os.ReadFile(s.files.audit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		line = lines[len(lines)-1]
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatal(err)
+		}
+		return line, got
 	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &got); err != nil {
+	wants := func(operation string) {
+		t.Helper()
+		line, got := last()
+		if got.Operation != operation || got.Principal != "trent" || got.Account != "111122223333" || got.Region != "us-east-1" || got.RequestID == "" || got.Status != 200 || len(got.Resources) != 1 || got.Resources[0] != rec.ARN {
+			t.Errorf("%s", line)
+		}
+	}
+	if err := s.sweepKeys(now.Add(91 * 24 * time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if got.Operation != "RotateKey" || got.Principal != "trent" || got.Account != "111122223333" || got.Region != "us-east-1" || got.RequestID == "" || got.Status != 200 || len(got.Resources) != 1 || got.Resources[0] != rec.ARN {
-		t.Errorf("%s", lines[len(lines)-1])
+	wants("RotateKey")
+	was, err := s.ring.Find(context.Background(), arn.ParseRef(rec.ARN), keyring.Where{Account: "111122223333", Region: "us-east-1"}, now)
+	if err != nil {
+		t.Fatal(err)
 	}
+	goes := was.Clone()
+	goes.ScheduleDeletion(7, now)
+	if err := s.ring.Commit(context.Background(), []keyring.Change{keyring.PutKey{Was: was, Now: goes}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.sweepKeys(now.Add(8 * 24 * time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	wants("DeleteKey")
 }
