@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each pair of servers is measured; medians are printed")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each run")
 	flag.IntVar(&o.keys, "keys", 100_000, "keys in the large store")
-	flag.StringVar(&o.only, "only", "", "one part alone: requests, attested, store")
+	flag.StringVar(&o.only, "only", "", "one part alone: requests, attested, operations, store")
 	flag.Parse()
 	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -57,6 +57,11 @@ func run(w io.Writer, o options) error {
 	}
 	if o.only == "" || o.only == "attested" {
 		if err := b.attested(); err != nil {
+			return err
+		}
+	}
+	if o.only == "" || o.only == "operations" {
+		if err := b.operations(); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -39,6 +40,42 @@ func (p *process) stop() error {
 		return nil
 	}
 	return err
+}
+
+// rest waits until a process does nothing by itself, such as make RSA keys ahead.
+func (p *process) rest() error {
+	const longest, busy = 3 * time.Minute, 0.05 // of a processor
+	for start := time.Now(); time.Since(start) < longest; {
+		before, err := p.processorTime()
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		after, err := p.processorTime()
+		if err != nil {
+			return err
+		}
+		if (after - before).Seconds() < busy {
+			return nil
+		}
+	}
+	return errors.New("the server does not come to rest")
+}
+
+// processorTime is what the process has used so far, user and system.
+func (p *process) processorTime() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/" + p.pid() + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third of proc_pid_stat(5) on
+	if len(fields) < 13 {
+		return 0, errors.New("/proc tells nothing of the server")
+	}
+	user, err := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	const tick = 10 * time.Millisecond
+	return time.Duration(user+system) * tick, errors.Join(err, err2)
 }
 
 // freeAddr finds an address that nobody listens on.

@@ -233,6 +233,8 @@ type Lists interface {
 // keypool.Pool.
 type NewKeys interface {
 	Generate(ctx context.Context, spec api.KeySpec) (secret.Bytes, error)
+	// GeneratePair is crypt.GeneratePair.
+	GeneratePair(ctx context.Context, spec api.KeySpec) (private secret.Bytes, public []byte, err error)
 }
 
 // Wish notes changes to be committed if the call succeeds.

@@ -94,10 +94,7 @@ type keyPair struct {
 }
 
 func (c *Call) keyPair(ctx context.Context, spec api.DataKeyPairSpec, pairs map[string]string) (p keyPair, err error) {
-	if p.private, err = c.NewKeys.Generate(ctx, api.KeySpec(spec)); err != nil {
-		return p, err
-	}
-	if p.public, err = crypt.PublicKeyOf(api.KeySpec(spec), p.private); err != nil {
+	if p.private, p.public, err = c.NewKeys.GeneratePair(ctx, api.KeySpec(spec)); err != nil {
 		return p, err
 	}
 	p.sealed, err = c.encrypt(ctx, &c.Held[0], "", p.private, pairs)

@@ -252,3 +252,23 @@ func TestFIPSRefuses(t *testing.T) {
 		}
 	}
 }
+// A pair is of one key, as the other ways to read its private half see it.
+func TestGeneratePair(t *testing.T) {
+	alone := []api.KeySpec{api.KeySpecHMAC224, api.KeySpecHMAC256, api.KeySpecHMAC384, api.KeySpecHMAC512, api.KeySpecSymmetricDefault, api.KeySpecSM2}
+	for _, spec := range api.KeySpec("").Values() {
+		private, public, err := crypt.GeneratePair(spec)
+		if slices.Contains(alone, spec) || crypt.CheckSpec(spec) != nil {
+			if err == nil {
+				t.Errorf("%s has a public half", spec)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", spec, err)
+		}
+		again, err := crypt.PublicKeyOf(spec, private)
+		if err != nil || !bytes.Equal(public, again) {
+			t.Errorf("%s: the halves do not fit together: %v", spec, err)
+		}
+	}
+}

@@ -134,6 +134,34 @@ func mldsaKind(params mldsa.Parameters) *privateKind {
 	}
 }
 
+// GeneratePair makes an asymmetric key of a spec and gives both halves: PKCS #8 and
+// SubjectPublicKeyInfo.
+func GeneratePair(spec api.KeySpec) (private secret.Bytes, public []byte, err error) {
+	if err := CheckSpec(spec); err != nil {
+		return secret.Bytes{}, nil, err
+	}
+	kind := privateKinds[spec]
+	if kind == nil {
+		return secret.Bytes{}, nil, fmt.Errorf("crypt: keys of spec %s have no public half", spec)
+	}
+	made, err := kind.generate()
+	if err != nil {
+		return secret.Bytes{}, nil, fmt.Errorf("crypt: generate a key of spec %s: %w", spec, err)
+	}
+	k, err := kind.open(MaterialID{}, made)
+	if err != nil {
+		return secret.Bytes{}, nil, err
+	}
+	if public, err = k.(Public).PublicKey(); err != nil {
+		return secret.Bytes{}, nil, fmt.Errorf("crypt: encode a public key of spec %s: %w", spec, err)
+	}
+	der, err := kind.marshal(made)
+	if err != nil {
+		return secret.Bytes{}, nil, fmt.Errorf("crypt: encode a key of spec %s: %w", spec, err)
+	}
+	return secret.New(der), public, nil
+}
+
 // PublicKeyOf is the SubjectPublicKeyInfo of a private key that Generate has made. The private
 // key is left as it is.
 func PublicKeyOf(spec api.KeySpec, private secret.Bytes) ([]byte, error) {

@@ -91,6 +91,18 @@ func (p *Pool) Generate(ctx context.Context, spec api.KeySpec) (secret.Bytes, er
 	}
 }
 
+// GeneratePair is crypt.GeneratePair, of keys as Generate has them.
+func (p *Pool) GeneratePair(ctx context.Context, spec api.KeySpec) (private secret.Bytes, public []byte, err error) {
+	if p.shelves[spec] == nil {
+		return crypt.GeneratePair(spec)
+	}
+	if private, err = p.Generate(ctx, spec); err != nil {
+		return private, nil, err
+	}
+	public, err = crypt.PublicKeyOf(spec, private)
+	return private, public, err
+}
+
 // fill sees to it that somebody fills the shelves that were asked of.
 func (p *Pool) fill(s *shelf) {
 	p.mu.Lock()

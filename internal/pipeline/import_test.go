@@ -33,6 +33,10 @@ type oneWrappingKey struct {
 
 var wrappingKeys = &oneWrappingKey{made: make(map[api.KeySpec][]byte)}
 
+func (o *oneWrappingKey) GeneratePair(_ context.Context, spec api.KeySpec) (secret.Bytes, []byte, error) {
+	return crypt.GeneratePair(spec)
+}
+
 func (o *oneWrappingKey) Generate(_ context.Context, spec api.KeySpec) (secret.Bytes, error) {
 	if !strings.HasPrefix(string(spec), "RSA") {
 		return crypt.Generate(spec)

@@ -221,6 +221,11 @@ func (madeAtOnce) Generate(_ context.Context, spec api.KeySpec) (secret.Bytes, e
 	return crypt.Generate(spec)
 }
 
+// GeneratePair implements action.NewKeys.
+func (madeAtOnce) GeneratePair(_ context.Context, spec api.KeySpec) (secret.Bytes, []byte, error) {
+	return crypt.GeneratePair(spec)
+}
+
 // The largest body of a request, in bytes, by what its operation may carry.
 const (
 	maxBody          = 64 << 10
