@@ -393,3 +393,50 @@ func TestRelatedKeysChangeTogether(t *testing.T) {
 		t.Error("a change of one Region is lost")
 	}
 }
+
+// A key can be in 32 Regions, in which it is still changed as one; and in no more.
+func TestMostRegions(t *testing.T) {
+	w := newImporting(t)
+	replicate := func(id string, n int) result {
+		return w.call(admin, "ReplicateKey", fmt.Sprintf(`{"KeyId":"%s","ReplicaRegion":"aa-test-%d"}`, id, n))
+	}
+	id := w.multi("")
+	w.must(admin, "EnableKeyRotation", `{"KeyId":"`+id+`","RotationPeriodInDays":90}`)
+	for n := range 31 {
+		if r := replicate(id, n); r.status != 200 {
+			t.Fatalf("number %d: %v", n, r)
+		}
+	}
+	w.refused(replicate(id, 31), "LimitExceededException", "A multi-Region key can be in 32 Regions.")
+	w.must(admin, "RotateKeyOnDemand", about(id))
+	w.pass(90 * day)
+	if swept := w.sweep(); len(swept.Rotated) != 1 {
+		t.Errorf("%+v", swept)
+	}
+	w.must(admin, "UpdatePrimaryRegion", `{"KeyId":"`+id+`","PrimaryRegion":"aa-test-7"}`)
+	last := admin.in("aa-test-30")
+	w.opens(last, id, w.encrypt(admin, id, "{}"))
+	w.must(last, "ScheduleKeyDeletion", about(id))
+	w.pass(31 * day)
+	if swept := w.sweep(); len(swept.Deleted) != 1 {
+		t.Errorf("%+v", swept)
+	}
+	if got := w.related(admin, id); strings.Contains(got, "aa-test-30") || !strings.HasPrefix(got, "REPLICA aa-test-7 ") {
+		t.Error(got)
+	}
+
+	imported := w.multi(`,"Origin":"EXTERNAL"`)
+	w.imported(admin, imported, materialOf(0), noExpiry)
+	for n := range 31 {
+		if r := replicate(imported, n); r.status != 200 {
+			t.Fatalf("number %d: %v", n, r)
+		}
+	}
+	w.imported(last, imported, materialOf(0), validTo(w.clock().Add(day)))
+	w.imported(admin, imported, materialOf(1), noExpiry+`,"ImportType":"NEW_KEY_MATERIAL"`)
+	w.pass(2 * day)
+	if swept := w.sweep(); len(swept.Expired) != 1 {
+		t.Errorf("%+v", swept)
+	}
+	w.must(admin, "DeleteImportedKeyMaterial", about(imported))
+}
