@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"trent/internal/config"
+	"trent/internal/root/shares"
 	"trent/internal/server"
 )
 
@@ -85,8 +87,11 @@ func (c *rootAddCmd) Run(w *world) error {
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(w.stdout, "Added %s. It has unwrapped what it wrapped. Start with it:  trent serve --root %s\n", name, c.New)
-		return err
+		fmt.Fprintf(w.stdout, "Added %s. It has unwrapped what it wrapped.\n", name)
+		if strings.HasPrefix(name, "shares:") {
+			fmt.Fprintf(w.stdout, "The shares are in %s. Hand them out, each to somebody else, and delete the directory.\n", cmp.Or(c.Out, shares.DefaultDir(name)))
+		}
+		return nil
 	})
 }
 

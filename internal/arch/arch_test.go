@@ -59,7 +59,7 @@ iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal
 root, root/kek, secret                                      < root/file
-root, root/kek, root/terminal, secret                       < root/passphrase
+root, root/kek, root/terminal, secret                       < root/passphrase, root/shares
 `
 
 // These may import anything of the house.
@@ -79,7 +79,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance"}
 
 type goPackage struct {
 	ImportPath string

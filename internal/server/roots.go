@@ -10,6 +10,7 @@ import (
 	"trent/internal/root"
 	"trent/internal/root/file"
 	"trent/internal/root/passphrase"
+	"trent/internal/root/shares"
 	"trent/internal/seal"
 	"trent/internal/store"
 )
@@ -45,6 +46,8 @@ func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return file.Open(path)
 	case "passphrase":
 		return passphrase.Open(l)
+	case "shares":
+		return shares.Open(l)
 	}
 	return nil, unknownKind(l)
 }
@@ -60,12 +63,14 @@ func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return file.Create(path)
 	case "passphrase":
 		return passphrase.Create(l)
+	case "shares":
+		return shares.Create(l)
 	}
 	return nil, unknownKind(l)
 }
 
 func unknownKind(l root.Locator) error {
-	return fmt.Errorf("root of trust %s: there is no kind %q; there are file and passphrase", l, l.Kind)
+	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase and shares", l, l.Kind)
 }
 
 func rootFile(f files, l root.Locator) (string, error) {

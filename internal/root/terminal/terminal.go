@@ -29,3 +29,14 @@ func Ask(prompt string) (secret.Bytes, error) {
 	}
 	return secret.New(line), nil
 }
+
+// Say shows a line on the controlling terminal.
+func Say(line string) error {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return errors.New("there is no terminal")
+	}
+	defer tty.Close()
+	_, err = fmt.Fprintln(tty, line)
+	return err
+}
