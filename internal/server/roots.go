@@ -8,6 +8,7 @@ import (
 
 	"trent/internal/config"
 	"trent/internal/root"
+	"trent/internal/root/awskms"
 	"trent/internal/root/file"
 	"trent/internal/root/passphrase"
 	"trent/internal/root/shares"
@@ -48,6 +49,8 @@ func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return passphrase.Open(l)
 	case "shares":
 		return shares.Open(l)
+	case "awskms":
+		return awskms.Open(l)
 	}
 	return nil, unknownKind(l)
 }
@@ -65,12 +68,14 @@ func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return passphrase.Create(l)
 	case "shares":
 		return shares.Create(l)
+	case "awskms":
+		return awskms.Open(l) // the key is there already
 	}
 	return nil, unknownKind(l)
 }
 
 func unknownKind(l root.Locator) error {
-	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase and shares", l, l.Kind)
+	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares and awskms", l, l.Kind)
 }
 
 func rootFile(f files, l root.Locator) (string, error) {
@@ -83,7 +88,7 @@ func rootFile(f files, l root.Locator) (string, error) {
 // unattended reports whether the root of trust can be opened again at any time,
 // without a person.
 func unattended(l root.Locator) bool {
-	return l.Kind == "file" || l.Kind == "passphrase" && passphrase.Unattended(l)
+	return l.Kind == "file" || l.Kind == "awskms" || l.Kind == "passphrase" && passphrase.Unattended(l)
 }
 
 // unseal opens the store with the first root of trust that does, and says which
