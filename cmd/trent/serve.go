@@ -26,14 +26,20 @@ func (c *initCmd) Run(w *world) error {
 	if err := server.Init(w.ctx, c.Store, c.Init, time.Now()); err != nil {
 		return err
 	}
-	fmt.Fprintf(w.stdout, `A new Trent for account %s is in %s.
-
-  root.key           the root of trust: without it nothing in the store can be read. Keep a copy elsewhere.
-  trent.db           the store, sealed under it
+	fmt.Fprintf(w.stdout, "A new Trent for account %s is in %s.\n\n", c.Account, c.Dir)
+	serve := "trent serve --dir " + c.Dir
+	if len(c.Roots) == 0 {
+		fmt.Fprintln(w.stdout, "  root.key           the root of trust: without it nothing in the store can be read. Keep a copy elsewhere.")
+	}
+	for _, r := range c.Roots {
+		fmt.Fprintf(w.stdout, "  %-18s a root of trust: each opens the store alone\n", r)
+		serve += " --root " + r
+	}
+	fmt.Fprintf(w.stdout, `  trent.db           the store, sealed
   admin.credentials  the access key of the first administrator
 
-Start it with:  trent serve --dir %s
-`, c.Account, c.Dir, c.Dir)
+Start it with:  %s
+`, serve)
 	return nil
 }
 
