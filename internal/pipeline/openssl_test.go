@@ -19,7 +19,7 @@ type openssl struct {
 
 func newOpenSSL(t *testing.T) *openssl {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("openssl is not installed, which is to make what is imported")
+		t.Skip("openssl is not installed, which is to make what is imported; make test sees to it that it is there")
 	}
 	return &openssl{t, t.TempDir()}
 }
