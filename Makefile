@@ -52,7 +52,7 @@ test: build lint test-go fips-check fuzz-brief interop ## Run all tests and chec
 	@echo "make test: everything passed"
 
 .PHONY: test-go
-test-go: have-go have-openssl ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
+test-go: have-go have-openssl have-swtpm ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
 	$(GO) test -race -timeout 15m ./...
 	$(GO) test -tags sm2 ./internal/crypt ./trenttest
 
@@ -144,6 +144,10 @@ have-go:
 .PHONY: have-openssl
 have-openssl:
 	@command -v openssl >/dev/null || { echo "openssl is missing, and the tests ask it to read the answers for enclaves. Install it (on Debian: apt-get install openssl)."; exit 1; }
+
+.PHONY: have-swtpm
+have-swtpm:
+	@command -v swtpm >/dev/null || { echo "swtpm is missing, and the tests take it for a TPM. Install it (on Debian: apt-get install swtpm)."; exit 1; }
 
 .PHONY: have-curl
 have-curl:

@@ -59,7 +59,7 @@ store                                                       < store/bolt, store/
 iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal
-root, root/kek, secret                                      < root/file
+root, root/kek, secret                                      < root/file, root/tpm
 root, secret                                                < root/awskms
 root, root/kek, root/terminal, secret                       < root/passphrase, root/shares
 `
@@ -81,7 +81,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/tpm", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance"}
 
 type goPackage struct {
 	ImportPath string

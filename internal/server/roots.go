@@ -12,6 +12,7 @@ import (
 	"trent/internal/root/file"
 	"trent/internal/root/passphrase"
 	"trent/internal/root/shares"
+	"trent/internal/root/tpm"
 	"trent/internal/seal"
 	"trent/internal/store"
 )
@@ -51,6 +52,8 @@ func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return shares.Open(l)
 	case "awskms":
 		return awskms.Open(l)
+	case "tpm":
+		return tpm.Open(l)
 	}
 	return nil, unknownKind(l)
 }
@@ -70,12 +73,14 @@ func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return shares.Create(l)
 	case "awskms":
 		return awskms.Open(l) // the key is there already
+	case "tpm":
+		return tpm.Open(l) // and so is the TPM
 	}
 	return nil, unknownKind(l)
 }
 
 func unknownKind(l root.Locator) error {
-	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares and awskms", l, l.Kind)
+	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares, awskms and tpm", l, l.Kind)
 }
 
 func rootFile(f files, l root.Locator) (string, error) {
@@ -88,7 +93,7 @@ func rootFile(f files, l root.Locator) (string, error) {
 // unattended reports whether the root of trust can be opened again at any time,
 // without a person.
 func unattended(l root.Locator) bool {
-	return l.Kind == "file" || l.Kind == "awskms" || l.Kind == "passphrase" && passphrase.Unattended(l)
+	return l.Kind == "file" || l.Kind == "awskms" || l.Kind == "tpm" || l.Kind == "passphrase" && passphrase.Unattended(l)
 }
 
 // unseal opens the store with the first root of trust that does, and says which
