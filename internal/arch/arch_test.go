@@ -59,7 +59,7 @@ store                                                       < store/bolt, store/
 iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal
-root, root/kek, secret                                      < root/file, root/tpm
+root, root/kek, secret                                      < root/file, root/tpm, root/pkcs11
 root, secret                                                < root/awskms
 root, root/kek, root/terminal, secret                       < root/passphrase, root/shares
 `

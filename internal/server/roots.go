@@ -11,6 +11,7 @@ import (
 	"trent/internal/root/awskms"
 	"trent/internal/root/file"
 	"trent/internal/root/passphrase"
+	"trent/internal/root/pkcs11"
 	"trent/internal/root/shares"
 	"trent/internal/root/tpm"
 	"trent/internal/seal"
@@ -38,7 +39,7 @@ func locatorsOf(c config.Store) ([]root.Locator, error) {
 }
 
 // openRoot opens the root of trust at a locator.
-func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
+func openRoot(ctx context.Context, f files, l root.Locator) (root.Root, error) {
 	switch l.Kind {
 	case "file":
 		path, err := rootFile(f, l)
@@ -54,12 +55,14 @@ func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return awskms.Open(l)
 	case "tpm":
 		return tpm.Open(l)
+	case "pkcs11":
+		return pkcs11.Open(ctx, l)
 	}
 	return nil, unknownKind(l)
 }
 
 // createRoot makes a new root of trust at a locator.
-func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
+func createRoot(ctx context.Context, f files, l root.Locator) (root.Root, error) {
 	switch l.Kind {
 	case "file":
 		path, err := rootFile(f, l)
@@ -75,12 +78,14 @@ func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return awskms.Open(l) // the key is there already
 	case "tpm":
 		return tpm.Open(l) // and so is the TPM
+	case "pkcs11":
+		return pkcs11.Create(ctx, l)
 	}
 	return nil, unknownKind(l)
 }
 
 func unknownKind(l root.Locator) error {
-	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares, awskms and tpm", l, l.Kind)
+	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares, awskms, tpm and pkcs11", l, l.Kind)
 }
 
 func rootFile(f files, l root.Locator) (string, error) {
@@ -93,7 +98,13 @@ func rootFile(f files, l root.Locator) (string, error) {
 // unattended reports whether the root of trust can be opened again at any time,
 // without a person.
 func unattended(l root.Locator) bool {
-	return l.Kind == "file" || l.Kind == "awskms" || l.Kind == "tpm" || l.Kind == "passphrase" && passphrase.Unattended(l)
+	switch l.Kind {
+	case "file", "awskms", "tpm", "pkcs11":
+		return true
+	case "passphrase":
+		return passphrase.Unattended(l)
+	}
+	return false
 }
 
 // unseal opens the store with the first root of trust that does, and says which
