@@ -83,7 +83,7 @@ type Store interface {
 	// there) has the revision of the commit before it, and no events.
 	// A failed condition is a *Conflict and changes nothing. Any other error
 	// leaves open whether the batch was applied, unless it is ErrClosed,
-	// ErrInvalid or ErrReadOnly.
+	// ErrInvalid, ErrReadOnly or ErrUnavailable.
 	Commit(ctx context.Context, b Batch) (Rev, error)
 
 	// Watch sends the events of every commit after the revision from, in order,
@@ -101,6 +101,17 @@ type Store interface {
 	Close() error
 }
 
+// Shared is a Store that other processes write to as well.
+type Shared interface {
+	Store
+
+	// Progress asks that every channel of Watch says how far it has come: by one
+	// Event without a path, whose Rev is that of a commit up to which everything
+	// has been sent on this channel. It does not wait for that; and where the
+	// watcher is behind, nothing may come at all.
+	Progress(ctx context.Context) error
+}
+
 // What a Store refuses with, beside *Conflict.
 var (
 	ErrNotFound = errors.New("store: no record at this path")
@@ -110,6 +121,12 @@ var (
 	// pages, so nothing that this process writes can be trusted until the
 	// file is opened anew. Reads go on.
 	ErrReadOnly = errors.New("store: read-only since a write could not be made durable")
+	// ErrUnavailable says that a cluster did not answer a read, or refused a
+	// commit: nothing was changed.
+	ErrUnavailable = errors.New("store: unavailable")
+	// ErrOutcomeUnknown says that a commit was sent and no answer came. It may have
+	// been applied, or may be yet; sending it again could apply it twice.
+	ErrOutcomeUnknown = errors.New("store: no answer came, so it is not known whether the batch was applied")
 )
 
 // A Conflict names a condition that did not hold.
