@@ -37,6 +37,10 @@ build: have-go ## Build bin/trent
 # The module that is certified, or "inprocess" for the newer one that is not yet.
 FIPS_MODULE ?= certified
 
+.PHONY: trent-pkcs11
+trent-pkcs11: have-go ## Build bin/trent-pkcs11, which loads the PKCS #11 module of an HSM; with cgo, so it needs a C compiler
+	@CGO_ENABLED=1 $(GO) build -o bin/trent-pkcs11 ./cmd/trent-pkcs11
+
 .PHONY: build-fips
 build-fips: have-go ## Build bin/trent-fips on the FIPS 140-3 module of Go (FIPS_MODULE: certified, inprocess)
 	@CGO_ENABLED=0 GOFIPS140=$(FIPS_MODULE) $(GO) build -o $(BINARY)-fips ./cmd/trent
@@ -52,7 +56,7 @@ test: build lint test-go fips-check fuzz-brief interop ## Run all tests and chec
 	@echo "make test: everything passed"
 
 .PHONY: test-go
-test-go: have-go have-openssl ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
+test-go: have-go have-openssl have-swtpm have-softhsm ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
 	$(GO) test -race -timeout 15m ./...
 	$(GO) test -tags sm2 ./internal/crypt ./trenttest
 
@@ -144,6 +148,14 @@ have-go:
 .PHONY: have-openssl
 have-openssl:
 	@command -v openssl >/dev/null || { echo "openssl is missing, and the tests ask it to read the answers for enclaves. Install it (on Debian: apt-get install openssl)."; exit 1; }
+
+.PHONY: have-swtpm
+have-swtpm:
+	@scripts/have swtpm swtpm "the tests take it for a TPM"
+
+.PHONY: have-softhsm
+have-softhsm:
+	@scripts/have softhsm2-util softhsm2 "the tests take it for an HSM"
 
 .PHONY: have-curl
 have-curl:

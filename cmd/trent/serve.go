@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -33,7 +34,10 @@ func (c *initCmd) Run(w *world) error {
 	}
 	for _, r := range c.Roots {
 		fmt.Fprintf(w.stdout, "  %-18s a root of trust: each opens the store alone\n", r)
-		serve += " --root " + r
+		if strings.HasPrefix(r, "shares") {
+			r = "shares" // what else it says is how they were made
+		}
+		serve += " --root '" + r + "'"
 	}
 	fmt.Fprintf(w.stdout, `  trent.db           the store, sealed
   admin.credentials  the access key of the first administrator

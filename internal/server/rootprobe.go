@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"trent/internal/root"
@@ -19,9 +20,9 @@ func (s *Server) probeRoots(every time.Duration) {
 	}
 	t := time.NewTicker(every)
 	defer t.Stop()
-	lost := make(map[string]bool)
+	lost, refused := make(map[string]bool), make(map[string]bool)
 	for {
-		s.probeRootsOnce(lost)
+		s.probeRootsOnce(lost, refused)
 		select {
 		case <-s.stop:
 			return
@@ -31,10 +32,10 @@ func (s *Server) probeRoots(every time.Duration) {
 }
 
 // probeRootsOnce probes each root once. lost has those that failed the last time, by
-// locator.
-func (s *Server) probeRootsOnce(lost map[string]bool) {
+// locator, and refused those that are not to be asked again.
+func (s *Server) probeRootsOnce(lost, refused map[string]bool) {
 	for _, l := range s.roots {
-		if !unattended(l) {
+		if !unattended(l) || refused[l.String()] {
 			continue
 		}
 		name, err := s.probeRoot(l)
@@ -45,6 +46,10 @@ func (s *Server) probeRootsOnce(lost map[string]bool) {
 			s.log.Info("a root of trust opens the store again", "root", l.String(), "name", name)
 		}
 		lost[l.String()] = err != nil
+		// A token counts wrong PINs, and locks itself: it is not asked again.
+		if l.Kind == "pkcs11" && errors.Is(err, root.ErrRefused) {
+			refused[l.String()] = true
+		}
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 	"trent/internal/root/awskms"
 	"trent/internal/root/file"
 	"trent/internal/root/passphrase"
+	"trent/internal/root/pkcs11"
 	"trent/internal/root/shares"
+	"trent/internal/root/tpm"
 	"trent/internal/seal"
 	"trent/internal/store"
 )
@@ -37,7 +39,7 @@ func locatorsOf(c config.Store) ([]root.Locator, error) {
 }
 
 // openRoot opens the root of trust at a locator.
-func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
+func openRoot(ctx context.Context, f files, l root.Locator) (root.Root, error) {
 	switch l.Kind {
 	case "file":
 		path, err := rootFile(f, l)
@@ -51,12 +53,16 @@ func openRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return shares.Open(l)
 	case "awskms":
 		return awskms.Open(l)
+	case "tpm":
+		return tpm.Open(l)
+	case "pkcs11":
+		return pkcs11.Open(ctx, l)
 	}
 	return nil, unknownKind(l)
 }
 
 // createRoot makes a new root of trust at a locator.
-func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
+func createRoot(ctx context.Context, f files, l root.Locator) (root.Root, error) {
 	switch l.Kind {
 	case "file":
 		path, err := rootFile(f, l)
@@ -70,12 +76,16 @@ func createRoot(_ context.Context, f files, l root.Locator) (root.Root, error) {
 		return shares.Create(l)
 	case "awskms":
 		return awskms.Open(l) // the key is there already
+	case "tpm":
+		return tpm.Open(l) // and so is the TPM
+	case "pkcs11":
+		return pkcs11.Create(ctx, l)
 	}
 	return nil, unknownKind(l)
 }
 
 func unknownKind(l root.Locator) error {
-	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares and awskms", l, l.Kind)
+	return fmt.Errorf("root of trust %s: there is no kind %q; there are file, passphrase, shares, awskms, tpm and pkcs11", l, l.Kind)
 }
 
 func rootFile(f files, l root.Locator) (string, error) {
@@ -88,7 +98,13 @@ func rootFile(f files, l root.Locator) (string, error) {
 // unattended reports whether the root of trust can be opened again at any time,
 // without a person.
 func unattended(l root.Locator) bool {
-	return l.Kind == "file" || l.Kind == "awskms" || l.Kind == "passphrase" && passphrase.Unattended(l)
+	switch l.Kind {
+	case "file", "awskms", "tpm", "pkcs11":
+		return true
+	case "passphrase":
+		return passphrase.Unattended(l)
+	}
+	return false
 }
 
 // unseal opens the store with the first root of trust that does, and says which

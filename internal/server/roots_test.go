@@ -155,7 +155,7 @@ func TestProbeTellsOfChanges(t *testing.T) {
 	} {
 		write(t, phrase, step.text)
 		log.Reset()
-		s.probeRootsOnce(lost)
+		s.probeRootsOnce(lost, make(map[string]bool))
 		if got := log.String(); step.want == "" && got != "" || !strings.Contains(got, step.want) {
 			t.Errorf("step %d: %s", i, got)
 		}
