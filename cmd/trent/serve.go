@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -25,6 +26,16 @@ type initCmd struct {
 func (c *initCmd) Run(w *world) error {
 	if err := server.Init(w.ctx, c.Store, c.Init, time.Now()); err != nil {
 		return err
+	}
+	if c.Kind == "etcd" {
+		fmt.Fprintf(w.stdout, `A new Trent for account %s is in etcd, under %s.
+
+  %s/root.key           the root of trust, the same for all nodes: without it nothing in the store can be read. Keep a copy elsewhere.
+  %s/admin.credentials  the access key of the first administrator
+
+Start a node with:  trent serve --store etcd --etcd-endpoints %s --dir %s
+`, c.Account, c.EtcdPrefix, c.Dir, c.Dir, strings.Join(c.EtcdEndpoints, ","), c.Dir)
+		return nil
 	}
 	fmt.Fprintf(w.stdout, `A new Trent for account %s is in %s.
 

@@ -16,7 +16,6 @@ import (
 	"trent/internal/root/file"
 	"trent/internal/seal"
 	"trent/internal/store"
-	"trent/internal/store/bolt"
 )
 
 // Paths of the records that are the store's own.
@@ -51,6 +50,9 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 		return fmt.Errorf("the account id %q is not 12 digits", o.Account)
 	}
 	f := filesOf(c)
+	if err := checkUnused(ctx, c); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
@@ -64,7 +66,7 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 	if err != nil {
 		return err
 	}
-	st, err := bolt.Create(f.store, bolt.Options{})
+	st, err := createStore(ctx, c)
 	if err != nil {
 		return err
 	}

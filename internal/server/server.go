@@ -26,7 +26,6 @@ import (
 	"trent/internal/seal"
 	"trent/internal/sigv4"
 	"trent/internal/store"
-	"trent/internal/store/bolt"
 	"trent/internal/xks"
 )
 
@@ -63,7 +62,7 @@ type Server struct {
 // other. It never makes what is missing.
 func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger, now func() time.Time) (*Server, error) {
 	f := filesOf(c)
-	if err := checkFiles(f); err != nil {
+	if err := checkFiles(c, f); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(checkDev(o), checkFIPS(o)); err != nil {
@@ -81,7 +80,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	st, err := bolt.Open(f.store, bolt.Options{})
+	st, err := openStore(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +98,15 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	return s, nil
 }
 
-func checkFiles(f files) error {
+func checkFiles(c config.Store, f files) error {
 	if err := checkDir(f.dir); err != nil {
 		return err
 	}
 	if unfinished, err := exists(f.unfinished); err != nil || unfinished {
 		return errors.Join(err, fmt.Errorf("the initialisation of %s was interrupted: run trent init --dir %s again, nothing is lost", f.dir, f.dir))
+	}
+	if c.Kind == etcdKind {
+		return nil
 	}
 	there, err := exists(f.store)
 	if err == nil && !there {
