@@ -21,7 +21,7 @@ DIR      ?= trent-data
 ARGS     ?=
 
 # What must also hold where only approved cryptography may be used.
-FIPS_PACKAGES := ./internal/crypt/... ./internal/seal/... ./internal/sigv4/... ./internal/root/... ./internal/keyring/... ./internal/identity/... ./internal/recipient/... ./internal/xks ./internal/xksproxy
+FIPS_PACKAGES := ./internal/... ./trenttest/...
 
 ##@ To use it
 
@@ -41,6 +41,10 @@ FIPS_MODULE ?= certified
 build-fips: have-go ## Build bin/trent-fips on the FIPS 140-3 module of Go (FIPS_MODULE: certified, inprocess)
 	@CGO_ENABLED=0 GOFIPS140=$(FIPS_MODULE) $(GO) build -o $(BINARY)-fips ./cmd/trent
 
+.PHONY: build-sm2
+build-sm2: have-go ## Build bin/trent-sm2, with keys of the spec SM2 for deployments in the partition aws-cn
+	@CGO_ENABLED=0 $(GO) build -tags sm2 -o $(BINARY)-sm2 ./cmd/trent
+
 ##@ To change it
 
 .PHONY: test
@@ -50,6 +54,7 @@ test: build lint test-go fips-check fuzz-brief interop ## Run all tests and chec
 .PHONY: test-go
 test-go: have-go have-openssl ## Run the Go tests, with the race detector; with them the scripts and five rounds of the kill test
 	$(GO) test -race -timeout 15m ./...
+	$(GO) test -tags sm2 ./internal/crypt ./trenttest
 
 .PHONY: lint
 lint: have-go check-generated $(STATICCHECK) $(GOVULNCHECK) ## Check formatting, go vet, staticcheck, known vulnerabilities and generated files
@@ -68,7 +73,7 @@ check-generated: have-go ## Check that the generated code is what the generator 
 	$(GO) run ./internal/api/gen -check
 
 .PHONY: fips-check
-fips-check: have-go ## Test the cryptographic packages with nothing but FIPS 140-3 algorithms allowed
+fips-check: have-go ## Test what remains with nothing but FIPS 140-3 algorithms allowed, and build for it
 	GODEBUG=fips140=only $(GO) test $(FIPS_PACKAGES)
 	$(MAKE) --no-print-directory build-fips
 	$(BINARY)-fips version

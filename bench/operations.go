@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"text/tabwriter"
@@ -87,7 +90,45 @@ func (b *bench) operations() error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	return b.rsaPairs(t)
+	if err := b.rsaPairs(t); err != nil {
+		return err
+	}
+	return b.neighbours(t)
+}
+
+// neighbours measures plain GenerateDataKey while 64 clients have RSA-4096 signatures made.
+func (b *bench) neighbours(t *trent) error {
+	for _, args := range [][]string{{"--alias", "bench"}, {"--alias", "slow", "--spec", "RSA_4096", "--usage", "SIGN_VERIFY"}} {
+		var made json.RawMessage
+		if err := b.call(t, &made, append([]string{"key", "create"}, args...)...); err != nil {
+			return err
+		}
+	}
+	if err := t.process.rest(); err != nil {
+		return err
+	}
+	plain := load{target: "GenerateDataKey", body: `{"KeyId":"alias/bench","KeySpec":"AES_256"}`, conns: 64}
+	alone, err := b.drive(t.process, t, plain)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signers := exec.CommandContext(ctx, filepath.Join(b.dir, "kmsload"), "-json", "-url", t.url, "-target", "TrentService.Sign",
+		"-body", `{"KeyId":"alias/slow","Message":"`+benchMessage+`","SigningAlgorithm":"RSASSA_PSS_SHA_256"}`, "-conns", "64", "-duration", "1h",
+		"-access-key", t.keyID, "-secret-key", t.secret)
+	if err := signers.Start(); err != nil {
+		return err
+	}
+	beside, err := b.drive(t.process, t, plain)
+	cancel()
+	_ = signers.Wait() // it was ended
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "plain GenerateDataKey over 64 connections: %.0f/s alone, p99 %.0f µs; %.0f/s, p99 %.0f µs, while 64 others have RSA_4096 signatures made: %.2f\n\n",
+		alone.Rate, alone.P99, beside.Rate, beside.P99, beside.Rate/alone.Rate)
+	return nil
 }
 
 // operation measures the request and the primitive in turn, so that both meet the same machine.

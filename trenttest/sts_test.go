@@ -41,7 +41,9 @@ func stsClient(s *trenttest.Server, c aws.CredentialsProvider) *sts.Client {
 }
 
 func kmsClient(s *trenttest.Server, c aws.CredentialsProvider) *kms.Client {
-	return kms.New(kms.Options{Region: "us-east-1", BaseEndpoint: aws.String(s.URL), Credentials: c, Retryer: aws.NopRetryer{}})
+	return kms.New(kms.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(s.URL), Credentials: c, Retryer: aws.NopRetryer{}, HTTPClient: &http.Client{Transport: new(http.Transport)},
+	})
 }
 
 func administrator(s *trenttest.Server) aws.CredentialsProvider {
@@ -103,7 +105,8 @@ func TestAssumeRoleProvider(t *testing.T) {
 	if err != nil || aws.ToString(who.Arn) != "arn:aws:sts::111122223333:assumed-role/batch/nightly" {
 		t.Errorf("%v %v", who, err)
 	}
-	s.Restart() // nothing of a session is in memory alone
+	s.Restart()               // nothing of a session is in memory alone
+	c = kmsClient(s, session) // whose connection does not go to the server that was
 	if err := dataKey(t.Context(), c, id); err != nil {
 		t.Errorf("after a restart: %v", err)
 	}

@@ -45,12 +45,13 @@ type Server struct {
 }
 
 type options struct {
-	region   string
-	now      func() time.Time
-	users    []user
-	issuer   bool
-	enclaves bool
-	proxy    *httptest.Server
+	region    string
+	partition string
+	now       func() time.Time
+	users     []user
+	issuer    bool
+	enclaves  bool
+	proxy     *httptest.Server
 }
 
 // An Option alters a Server before it starts.
@@ -59,6 +60,11 @@ type Option func(*options)
 // WithRegion sets the Region that Client works in; the default is us-east-1. The
 // server accepts any.
 func WithRegion(name string) Option { return func(o *options) { o.region = name } }
+
+// InChina puts the server into the partition aws-cn, and Client into cn-north-1.
+func InChina() Option {
+	return func(o *options) { o.region, o.partition = "cn-north-1", "aws-cn" }
+}
 
 // WithClock gives the server another clock, to which its clients keep too. It
 // must be fit for use by many goroutines.
@@ -78,13 +84,13 @@ func WithUser(account, name string, policies ...string) Option {
 // Start starts a server and has it closed when the test ends.
 func Start(t testing.TB, opts ...Option) *Server {
 	t.Helper()
-	o := options{region: "us-east-1", now: time.Now}
+	o := options{region: "us-east-1", partition: "aws", now: time.Now}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	s := &Server{Region: o.region, Dir: filepath.Join(t.TempDir(), "data"), t: t, o: o}
 	where := config.Store{Dir: s.Dir}
-	if err := server.Init(t.Context(), where, config.Init{Account: Account, Partition: "aws"}, o.now()); err != nil {
+	if err := server.Init(t.Context(), where, config.Init{Account: Account, Partition: o.partition}, o.now()); err != nil {
 		t.Fatalf("trenttest: %v", err)
 	}
 	admin, err := readCredentials(server.CredentialsFile(where))

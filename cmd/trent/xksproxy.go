@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"trent/internal/audit"
 	"trent/internal/config"
+	"trent/internal/declare"
 	"trent/internal/server"
 	"trent/internal/xksproxy"
 )
@@ -225,25 +225,8 @@ func (c *xksCredentialCmd) Run(w *world) error {
 	if _, err := xksproxy.ParseCredentials(content); err != nil {
 		return fmt.Errorf("%s: %w: take an old one out first", c.Credentials, err)
 	}
-	if err := replaceFile(c.Credentials, content); err != nil {
+	if err := declare.ReplaceFile(c.Credentials, content); err != nil {
 		return err
 	}
 	return printJSON(w.stdout, map[string]any{"XksProxyUriPath": c.PathPrefix + "/kms/xks/v1", "XksProxyAuthenticationCredential": fresh})
-}
-
-// replaceFile puts content in the place of a file that only its owner may read, whole or not at all.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

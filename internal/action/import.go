@@ -69,6 +69,9 @@ func importKeys() Keys[api.ImportKeyMaterialInput] {
 }
 
 func fitsWrapping(r *key.Record, in *api.GetParametersForImportInput) error {
+	if in.WrappingKeySpec == api.WrappingKeySpecSM2 && !crypt.HasSM2() && in.WrappingAlgorithm != api.AlgorithmSpecSM2PKE {
+		return errSM2("WrappingKeySpec")
+	}
 	if err := crypt.CheckWrapping(in.WrappingAlgorithm); err != nil {
 		return err
 	}
@@ -80,6 +83,9 @@ const parametersLast = 24 * time.Hour
 
 func getParametersForImport(ctx context.Context, c *Call, in *api.GetParametersForImportInput) (*api.GetParametersForImportOutput, error) {
 	rec := c.Held[0].Record
+	if err := c.checkSM2("WrappingKeySpec", string(in.WrappingKeySpec)); err != nil {
+		return nil, err
+	}
 	spec := api.KeySpec(in.WrappingKeySpec) // which are named as those of keys
 	private, err := c.NewKeys.Generate(ctx, spec)
 	if err != nil {

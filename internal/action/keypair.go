@@ -5,7 +5,6 @@ import (
 
 	"trent/internal/api"
 	"trent/internal/crypt"
-	"trent/internal/fault"
 	"trent/internal/iam"
 	"trent/internal/key"
 	"trent/internal/secret"
@@ -69,8 +68,8 @@ func generatesPair[In any](permit string, ref func(*In) string, context func(*In
 }
 
 func pairRules(spec api.DataKeyPairSpec, context map[string]string) error {
-	if spec == api.DataKeyPairSpecSM2 {
-		return fault.New(api.UnsupportedOperationException, "KeyPairSpec SM2 is not supported in this Region")
+	if spec == api.DataKeyPairSpecSM2 && !crypt.HasSM2() {
+		return errSM2("KeyPairSpec")
 	}
 	if err := crypt.CheckSpec(api.KeySpec(spec)); err != nil {
 		return err
@@ -94,6 +93,9 @@ type keyPair struct {
 }
 
 func (c *Call) keyPair(ctx context.Context, spec api.DataKeyPairSpec, pairs map[string]string) (p keyPair, err error) {
+	if err := c.checkSM2("KeyPairSpec", string(spec)); err != nil {
+		return p, err
+	}
 	if p.private, p.public, err = c.NewKeys.GeneratePair(ctx, api.KeySpec(spec)); err != nil {
 		return p, err
 	}

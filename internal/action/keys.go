@@ -171,8 +171,8 @@ func createKeyRules(in *api.CreateKeyInput) error {
 		return invalid("You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
 	}
 	switch {
-	case spec == api.KeySpecSM2:
-		return fault.New(api.UnsupportedOperationException, "KeySpec SM2 is not supported in this Region")
+	case spec == api.KeySpecSM2 && !crypt.HasSM2():
+		return errSM2("KeySpec")
 	case !key.Fits(spec, requestedUsage(in)):
 		return invalid("KeyUsage " + string(in.KeyUsage) + " is not compatible with KeySpec " + string(spec))
 	case crypt.CheckSpec(spec) != nil:
@@ -225,6 +225,9 @@ func requestedUsage(in *api.CreateKeyInput) api.KeyUsage {
 }
 
 func createKey(ctx context.Context, c *Call, in *api.CreateKeyInput) (*api.CreateKeyOutput, error) {
+	if err := c.checkSM2("KeySpec", string(requestedSpec(in))); err != nil {
+		return nil, err
+	}
 	id := newKeyID(in)
 	rec := &key.Record{
 		ARN:     arn.Key(c.Lists.Partition(), c.Region, c.Caller.Account, id),

@@ -35,7 +35,8 @@ api, crypt, secret                                          < keypool
 api, crypt, fault, key, secret                              < keystore
 crypt, keystore                                             < xks
 api, api/query, fault                                       < wire
-api, api/jsonout, fault, secret                             < recipient
+api, fault                                                  < lane
+api, api/jsonout, fault, lane, secret                       < recipient
 recipient, api, fault                                       < recipient/nitro
 recipient, recipient/nitro                                  < recipient/devroot
 iam, secret, fault                                          < sigv4
@@ -49,7 +50,7 @@ api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault < a
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
 action, api, api/query, api/stsapi, fault, iam, identity, secret < action/stsaction
 action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring, secret < action/adminaction
-action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, keystore, oidc, recipient, secret, wire < pipeline
+action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, keystore, lane, oidc, recipient, secret, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 api, fault                                                  < conformance

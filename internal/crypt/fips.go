@@ -16,7 +16,7 @@ func FIPS() bool { return fips140.Enabled() }
 var outside = map[api.KeySpec]bool{
 	api.KeySpecECCSECGP256K1: true,
 	api.KeySpecMLDSA44:       true, api.KeySpecMLDSA65: true, api.KeySpecMLDSA87: true,
-	api.KeySpecMLKEM512: true,
+	api.KeySpecMLKEM512: true, api.KeySpecSM2: true,
 }
 
 // CheckSpec refuses keys of a spec that the module does not have, in a process that keeps to it.

@@ -107,6 +107,20 @@ func New(spec api.KeySpec, cluster *ClusterID, id MaterialID, material secret.By
 	return nil, fmt.Errorf("crypt: no keys of spec %s are opened", spec)
 }
 
+// HasSM2 reports whether this binary was built with SM2.
+func HasSM2() bool { return sm2Kind != nil }
+
+// Costly tells of a spec whether its keys keep a processor busy for long: a fifth of a millisecond
+// and more for a signature, where most of what is asked takes a tenth of that.
+func Costly(spec api.KeySpec) bool {
+	switch spec {
+	case api.KeySpecRSA2048, api.KeySpecRSA3072, api.KeySpecRSA4096, api.KeySpecECCNISTP384, api.KeySpecECCNISTP521,
+		api.KeySpecMLDSA44, api.KeySpecMLDSA65, api.KeySpecMLDSA87:
+		return true
+	}
+	return false
+}
+
 // Families of specs, by the form of their material.
 const (
 	unknown = iota
@@ -122,7 +136,7 @@ func family(spec api.KeySpec) int {
 	if _, ok := macSizes[spec]; ok {
 		return mac
 	}
-	if _, ok := privateKinds[spec]; ok {
+	if privateKinds[spec] != nil {
 		return asymmetric
 	}
 	return unknown

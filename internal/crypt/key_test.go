@@ -252,6 +252,7 @@ func TestFIPSRefuses(t *testing.T) {
 		}
 	}
 }
+
 // A pair is of one key, as the other ways to read its private half see it.
 func TestGeneratePair(t *testing.T) {
 	alone := []api.KeySpec{api.KeySpecHMAC224, api.KeySpecHMAC256, api.KeySpecHMAC384, api.KeySpecHMAC512, api.KeySpecSymmetricDefault, api.KeySpecSM2}

@@ -45,6 +45,8 @@ var privateKinds = map[api.KeySpec]*privateKind{
 	api.KeySpecMLKEM512:  mlkemKind(mlkem512),
 	api.KeySpecMLKEM768:  mlkemKind(mlkem768),
 	api.KeySpecMLKEM1024: mlkemKind(mlkem1024),
+
+	api.KeySpecSM2: sm2Kind, // nil: this binary has none
 }
 
 func generatePrivate(spec api.KeySpec) (secret.Bytes, error) {

@@ -19,6 +19,9 @@ import (
 // CheckWrapping refuses a wrapping algorithm that no import takes, or that is outside of the
 // FIPS 140-3 module in a process that keeps to it.
 func CheckWrapping(alg api.AlgorithmSpec) error {
+	if alg == api.AlgorithmSpecSM2PKE && HasSM2() {
+		return CheckSpec(api.KeySpecSM2)
+	}
 	newHash, ok := wrappingHashes[alg]
 	if !ok {
 		return fault.New(api.UnsupportedOperationException, "WrappingAlgorithm "+string(alg)+" is not supported.")
@@ -52,6 +55,9 @@ const wrapKeySize = 32
 func Unwrap(alg api.AlgorithmSpec, private secret.Bytes, wrapped []byte) (secret.Bytes, error) {
 	if err := CheckWrapping(alg); err != nil {
 		return secret.Bytes{}, err
+	}
+	if alg == api.AlgorithmSpecSM2PKE {
+		return unwrapSM2(private, wrapped)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(private.Expose())
 	if err != nil {

@@ -43,7 +43,7 @@ func WriteAccessKey(path string, k action.DeclaredKey) error {
 	after = append(append(after, k.Secret.Expose()...), '\n')
 	defer clear(after)
 	defer clear(before)
-	return replaceFile(path, after)
+	return ReplaceFile(path, after)
 }
 
 // CheckKeyFile says why an access key could not be written to a file, before one is
@@ -117,9 +117,9 @@ func heading(line []byte) (profile string, ok bool) {
 	return strings.TrimSpace(t[1 : len(t)-1]), true
 }
 
-// replaceFile writes a file beside the one that it then takes the place of, so that
+// ReplaceFile writes a file beside the one that it then takes the place of, so that
 // there is never half of one. os.CreateTemp makes it with mode 0600.
-func replaceFile(path string, content []byte) error {
+func ReplaceFile(path string, content []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".trent-*")
 	if err != nil {

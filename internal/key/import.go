@@ -182,9 +182,12 @@ func (r *Record) RotateToPending(now time.Time, related ...*Record) error {
 func CheckWrapping(r *Record, alg api.AlgorithmSpec, wrapping api.WrappingKeySpec) error {
 	direct := alg == api.AlgorithmSpecRSAESOAEPSHA1 || alg == api.AlgorithmSpecRSAESOAEPSHA256
 	_, isRSA := modulusSizes[r.Spec]
+	bySM2 := alg == api.AlgorithmSpecSM2PKE
 	switch {
-	case wrapping == api.WrappingKeySpecSM2:
-		return fault.New(api.UnsupportedOperationException, "WrappingKeySpec SM2 is not supported in this Region")
+	case bySM2 != (wrapping == api.WrappingKeySpecSM2):
+		return fault.Newf(api.UnsupportedOperationException, "WrappingAlgorithm %s is not compatible with WrappingKeySpec %s.", alg, wrapping)
+	case bySM2 && isRSA:
+		return fault.Newf(api.UnsupportedOperationException, "Key material of key spec %s cannot be wrapped by %s with a wrapping key of spec %s.", r.Spec, alg, wrapping)
 	case direct && isRSA, direct && r.Spec == api.KeySpecECCNISTP521 && wrapping == api.WrappingKeySpecRSA2048:
 		return fault.Newf(api.UnsupportedOperationException, "Key material of key spec %s cannot be wrapped by %s with a wrapping key of spec %s.", r.Spec, alg, wrapping)
 	}

@@ -83,6 +83,12 @@ var capabilities = map[api.KeySpec]map[api.KeyUsage]*capability{
 
 	api.KeySpecMLKEM512: encapsulates, api.KeySpecMLKEM768: encapsulates, api.KeySpecMLKEM1024: encapsulates,
 
+	api.KeySpecSM2: {
+		api.KeyUsageEncryptDecrypt: {Encryption: []api.EncryptionAlgorithm{api.EncryptionAlgorithmSM2PKE}},
+		api.KeyUsageSignVerify:     {Signing: []api.SigningAlgorithm{api.SigningAlgorithmSM2DSA}},
+		api.KeyUsageKeyAgreement:   {Agreement: []api.KeyAgreementAlgorithm{api.KeyAgreementAlgorithmECDH}},
+	},
+
 	api.KeySpecHMAC224: macs(api.MacAlgorithmHMACSHA224),
 	api.KeySpecHMAC256: macs(api.MacAlgorithmHMACSHA256),
 	api.KeySpecHMAC384: macs(api.MacAlgorithmHMACSHA384),

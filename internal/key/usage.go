@@ -114,6 +114,7 @@ const (
 	sha256Size = 32
 	sha384Size = 48
 	sha512Size = 64
+	sm3Size    = 32
 )
 
 // digestSizes are those of what is signed, in bytes.
@@ -122,6 +123,7 @@ var digestSizes = map[api.SigningAlgorithm]int{
 	api.SigningAlgorithmRSASSAPKCS1V15SHA384: sha384Size, api.SigningAlgorithmRSASSAPSSSHA384: sha384Size, api.SigningAlgorithmECDSASHA384: sha384Size,
 	api.SigningAlgorithmRSASSAPKCS1V15SHA512: sha512Size, api.SigningAlgorithmRSASSAPSSSHA512: sha512Size, api.SigningAlgorithmECDSASHA512: sha512Size,
 	api.SigningAlgorithmED25519PHSHA512: sha512Size,
+	api.SigningAlgorithmSM2DSA:          sm3Size,
 }
 
 // CheckPlaintext reports a plaintext that is longer than one encryption takes: of OAEP the
@@ -133,6 +135,8 @@ func CheckPlaintext(r *Record, alg api.EncryptionAlgorithm, size int) error {
 		most = modulusSizes[r.Spec] - 2*sha1Size - 2
 	case api.EncryptionAlgorithmRSAESOAEPSHA256:
 		most = modulusSizes[r.Spec] - 2*sha256Size - 2
+	case api.EncryptionAlgorithmSM2PKE:
+		most = maxSM2Plaintext
 	}
 	if size > most {
 		return fault.Newf(api.ValidationException, "Algorithm %s and key spec %s cannot encrypt data larger than %d bytes.", alg, r.Spec, most)
@@ -140,6 +144,9 @@ func CheckPlaintext(r *Record, alg api.EncryptionAlgorithm, size int) error {
 	return nil
 }
 
-const maxPlaintext = 4096
+const (
+	maxPlaintext    = 4096
+	maxSM2Plaintext = 1024
+)
 
 var modulusSizes = map[api.KeySpec]int{api.KeySpecRSA2048: 256, api.KeySpecRSA3072: 384, api.KeySpecRSA4096: 512}

@@ -105,6 +105,7 @@ var (
 		api.KeySpecECCNISTP256, api.KeySpecECCNISTP384, api.KeySpecECCNISTP521, api.KeySpecECCSECGP256K1, api.KeySpecECCNISTEdwards25519,
 		api.KeySpecMLDSA44, api.KeySpecMLDSA65, api.KeySpecMLDSA87,
 		api.KeySpecMLKEM512, api.KeySpecMLKEM768, api.KeySpecMLKEM1024,
+		api.KeySpecSM2,
 	}
 
 	usages = []api.KeyUsage{

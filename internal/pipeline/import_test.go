@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -91,7 +92,8 @@ func wrap(t testing.TB, alg string, public, material []byte) string {
 	}
 	newHash := map[bool]func() hash.Hash{true: sha1.New, false: sha256.New}[strings.HasSuffix(alg, "SHA_1")]
 	oaep := func(b []byte) []byte {
-		out, err := rsa.EncryptOAEP(newHash(), rand.Reader, parsed.(*rsa.PublicKey), b, nil)
+		var out []byte
+		fips140.WithoutEnforcement(func() { out, err = rsa.EncryptOAEP(newHash(), rand.Reader, parsed.(*rsa.PublicKey), b, nil) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +155,9 @@ func TestImportOtherKinds(t *testing.T) {
 		"ML_DSA_44": "SIGN_VERIFY", "ML_DSA_65": "SIGN_VERIFY", "ML_DSA_87": "SIGN_VERIFY",
 		"ML_KEM_512": "ENCAPSULATE_DECAPSULATE", "ML_KEM_768": "ENCAPSULATE_DECAPSULATE", "ML_KEM_1024": "ENCAPSULATE_DECAPSULATE",
 	} {
+		if outside(spec) {
+			continue
+		}
 		private, err := crypt.Generate(api.KeySpec(spec))
 		if err != nil {
 			t.Fatal(err)
@@ -388,6 +393,9 @@ func TestWrappingAlgorithms(t *testing.T) {
 		{p256, "SM2PKE", "SM2", "WrappingAlgorithm SM2PKE is not supported."},
 		{p256, "RSAES_OAEP_SHA_256", "SM2", "WrappingKeySpec SM2 is not supported in this Region"},
 	} {
+		if outside(c.alg) {
+			continue
+		}
 		w.refused(ask(c.id, c.alg, c.spec), "UnsupportedOperationException", c.text)
 	}
 	out := ask(p256, "RSAES_OAEP_SHA_256", "RSA_3072")

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
+	"slices"
 	"sync"
 
 	"trent/internal/crypt"
@@ -42,7 +43,7 @@ func (p *fakeProxies) add(id string) {
 	if err != nil {
 		panic(err)
 	}
-	aead, err := cipher.NewGCM(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		panic(err)
 	}
@@ -114,10 +115,9 @@ func (p *fakeProxies) Encrypt(_ context.Context, proxy *keystore.Proxy, id strin
 	if err != nil {
 		return crypt.Wrapped{}, err
 	}
-	iv := make([]byte, 12)
-	rand.Read(iv)
-	out := k.aead.Seal(nil, iv, plaintext, aad)
-	return crypt.Wrapped{Ciphertext: out[:len(plaintext)], Tag: out[len(plaintext):], IV: iv, Metadata: []byte("v1")}, nil
+	const iv = 12
+	out := k.aead.Seal(nil, nil, plaintext, aad)
+	return crypt.Wrapped{Ciphertext: out[iv : iv+len(plaintext)], Tag: out[iv+len(plaintext):], IV: out[:iv], Metadata: []byte("v1")}, nil
 }
 
 // Decrypt implements keystore.Proxies.
@@ -131,7 +131,7 @@ func (p *fakeProxies) Decrypt(_ context.Context, proxy *keystore.Proxy, id strin
 	if err != nil {
 		return nil, err
 	}
-	plain, err := k.aead.Open(nil, w.IV, append(append([]byte(nil), w.Ciphertext...), w.Tag...), aad)
+	plain, err := k.aead.Open(nil, nil, slices.Concat(w.IV, w.Ciphertext, w.Tag), aad)
 	if err != nil || string(w.Metadata) != "v1" {
 		return nil, keystore.Fail(keystore.BadCiphertext, nil)
 	}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"trent/internal/key"
 	"trent/internal/keyring"
 	"trent/internal/keystore"
+	"trent/internal/lane"
 	"trent/internal/oidc"
 	"trent/internal/secret"
 	"trent/internal/wire"
@@ -124,6 +126,7 @@ type Road struct {
 	web        WebIdentities
 	evidence   Evidence // nil: none is taken
 	newKeys    action.NewKeys
+	costly     *lane.Lane // for what takes long with a key
 	proxies    keystore.Proxies
 	first      string // account of the deployment
 	audit      audit.Sink
@@ -190,6 +193,7 @@ func New(o Options) *Road {
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 		declare: o.Declare, beforeDev: o.BeforeDev,
+		costly: lane.New(runtime.GOMAXPROCS(0), nil, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again."),
 	}
 	if r.hasRegion = o.HasRegion; r.hasRegion == nil {
 		r.hasRegion = func(string) bool { return true }

@@ -259,7 +259,7 @@ func (w *walk) run(ctx context.Context) error {
 			return err
 		}
 	}
-	out, err := w.entry.Run(ctx, &w.call, w.in)
+	out, err := w.perform(ctx)
 	if err != nil {
 		return err
 	}
@@ -268,6 +268,20 @@ func (w *walk) run(ctx context.Context) error {
 	}
 	w.out = out
 	return w.enclose(out)
+}
+
+// perform runs the action, in the lane if it takes long with one of its keys.
+func (w *walk) perform(ctx context.Context) (out api.Output, err error) {
+	for i := range w.held {
+		if h := &w.held[i]; h.Key != nil && crypt.Costly(h.Record.Spec) {
+			busy := w.costly.Run(ctx, w.who.Principal.Account, func() { out, err = w.entry.Run(ctx, &w.call, w.in) })
+			if busy != nil {
+				return nil, busy
+			}
+			return out, err
+		}
+	}
+	return w.entry.Run(ctx, &w.call, w.in)
 }
 
 // commit makes the wishes durable. A request that changes state is remembered

@@ -14,6 +14,7 @@ import (
 
 	"trent/internal/action"
 	"trent/internal/api"
+	"trent/internal/crypt"
 	"trent/internal/fault"
 	"trent/internal/iam"
 	"trent/internal/identity"
@@ -304,4 +305,10 @@ func (w *world) newKey(c caller) (id, arn string) {
 func (w *world) encrypt(c caller, id, context string) string {
 	w.t.Helper()
 	return w.must(c, "Encrypt", `{"KeyId":"`+id+`","Plaintext":"Q0FOQVJZLXBsYWludGV4dA==","EncryptionContext":`+context+`}`)["CiphertextBlob"].(string)
+}
+
+// outside tells of a key spec or an algorithm whether this process does without it, since it keeps
+// to the FIPS 140-3 module.
+func outside(name string) bool {
+	return crypt.FIPS() && (crypt.CheckSpec(api.KeySpec(name)) != nil || strings.HasSuffix(name, "SHA_1"))
 }

@@ -9,6 +9,7 @@ import (
 
 	"trent/internal/api"
 	"trent/internal/fault"
+	"trent/internal/lane"
 )
 
 // A Verifier verifies evidence of all kinds that it was given, for requests whose
@@ -26,7 +27,7 @@ import (
 // more when evidence of theirs is accepted.
 type Verifier struct {
 	kinds      []Evidence
-	fast, slow *lane
+	fast, slow *lane.Lane
 	suspects   suspects
 }
 
@@ -36,11 +37,13 @@ func NewVerifier(kinds ...Evidence) *Verifier {
 	return newVerifier(runtime.GOMAXPROCS(0), kinds)
 }
 
+const busy = "More attestation documents are waiting to be verified than the server takes on at a time. Try again."
+
 func newVerifier(processors int, kinds []Evidence) *Verifier {
 	return &Verifier{
 		kinds:    kinds,
-		fast:     newLane(max(1, processors/2), func(time.Duration) time.Duration { return 0 }),
-		slow:     newLane(1, func(took time.Duration) time.Duration { return rest(processors, took) }),
+		fast:     lane.New(max(1, processors/2), nil, busy),
+		slow:     lane.New(1, func(took time.Duration) time.Duration { return rest(processors, took) }, busy),
 		suspects: suspects{known: make(map[string]*list.Element)},
 	}
 }
@@ -68,12 +71,12 @@ func (v *Verifier) Verify(ctx context.Context, who string, evidence []byte, now 
 	if !v.suspects.has(who) {
 		return v.verify(evidence, now, func(c Cost, work func()) error {
 			if c == Warm {
-				return v.fast.run(ctx, who, work)
+				return v.fast.Run(ctx, who, work)
 			}
-			return v.slow.run(ctx, who, work)
+			return v.slow.Run(ctx, who, work)
 		})
 	}
-	if busy := v.slow.run(ctx, who, func() { a, err = v.verify(evidence, now, atOnce) }); busy != nil {
+	if busy := v.slow.Run(ctx, who, func() { a, err = v.verify(evidence, now, atOnce) }); busy != nil {
 		return nil, busy
 	}
 	return a, err

@@ -1,4 +1,7 @@
-package recipient
+// Package lane bounds how much of one kind of work is done at once, so that what is expensive
+// leaves room for what is not, and gives those who want it their turns: whoever asks for much waits
+// for the others, and not they for them.
+package lane
 
 import (
 	"context"
@@ -12,19 +15,19 @@ import (
 )
 
 const (
-	// maxWaiting bounds who waits for a lane, over all callers. Each of them holds the
+	// MaxWaiting bounds who waits for a lane, over all callers. Each of them holds the
 	// body of a request, half a MiB at most.
-	maxWaiting = 256
-	// patience is how long one waits at most.
-	patience = 5 * time.Second
+	MaxWaiting = 256
+	// Patience is how long one waits at most.
+	Patience = 5 * time.Second
 )
 
-// A lane lets in as many at once as it has places. Callers take turns, however many
+// A Lane lets in as many at once as it has places. Callers take turns, however many
 // requests each of them has, and where too many wait, somebody of the caller with
 // the most has to go: nobody can keep others out by asking often.
-type lane struct {
-	// pause is how long a place stays closed after work that took so long.
+type Lane struct {
 	pause func(took time.Duration) time.Duration
+	busy  string
 
 	mu      sync.Mutex
 	free    int                  // places
@@ -39,12 +42,17 @@ type ticket struct {
 	heard chan error
 }
 
-func newLane(places int, pause func(took time.Duration) time.Duration) *lane {
-	return &lane{pause: pause, free: places, waiting: make(map[string][]*ticket)}
+// New makes a lane. pause says how long a place stays closed after work that took so long; nil:
+// not at all. busy is what those are told, in a ThrottlingException, who have to go.
+func New(places int, pause func(took time.Duration) time.Duration, busy string) *Lane {
+	if pause == nil {
+		pause = func(time.Duration) time.Duration { return 0 }
+	}
+	return &Lane{pause: pause, busy: busy, free: places, waiting: make(map[string][]*ticket)}
 }
 
-// run waits for a place and works there. The error says why it did not.
-func (l *lane) run(ctx context.Context, who string, work func()) error {
+// Run waits for a place and works there. The error says why it did not.
+func (l *Lane) Run(ctx context.Context, who string, work func()) error {
 	if err := l.enter(ctx, who); err != nil {
 		return err
 	}
@@ -54,7 +62,7 @@ func (l *lane) run(ctx context.Context, who string, work func()) error {
 	return nil
 }
 
-func (l *lane) enter(ctx context.Context, who string) error {
+func (l *Lane) enter(ctx context.Context, who string) error {
 	l.mu.Lock()
 	if l.free > 0 {
 		l.free--
@@ -64,23 +72,23 @@ func (l *lane) enter(ctx context.Context, who string) error {
 	t, ok := l.queue(who)
 	l.mu.Unlock()
 	if !ok {
-		return errBusy
+		return l.errBusy()
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, Patience, errPatience)
 	defer cancel()
 	select {
 	case err := <-t.heard:
 		return err
 	case <-ctx.Done():
 		l.abandon(t)
-		return errBusy.Because(context.Cause(ctx))
+		return l.errBusy().Because(context.Cause(ctx))
 	}
 }
 
 // queue lets one more wait. Where there is no room, the last of the caller with the most
 // makes room, if that is more than this one's. It wants the lock.
-func (l *lane) queue(who string) (t *ticket, ok bool) {
-	if l.count >= maxWaiting {
+func (l *Lane) queue(who string) (t *ticket, ok bool) {
+	if l.count >= MaxWaiting {
 		most := who
 		for _, other := range l.turns {
 			if len(l.waiting[other]) > len(l.waiting[most]) {
@@ -92,7 +100,7 @@ func (l *lane) queue(who string) (t *ticket, ok bool) {
 		}
 		last := l.waiting[most][len(l.waiting[most])-1]
 		l.remove(last)
-		last.heard <- errBusy
+		last.heard <- l.errBusy()
 	}
 	if len(l.waiting[who]) == 0 {
 		l.turns = append(l.turns, who)
@@ -104,7 +112,7 @@ func (l *lane) queue(who string) (t *ticket, ok bool) {
 }
 
 // remove takes one out that waits, and reports whether it did. It wants the lock.
-func (l *lane) remove(t *ticket) bool {
+func (l *Lane) remove(t *ticket) bool {
 	i := slices.Index(l.waiting[t.who], t)
 	if i < 0 {
 		return false
@@ -119,7 +127,7 @@ func (l *lane) remove(t *ticket) bool {
 }
 
 // abandon stops waiting. A place that was given in the same moment goes to the next.
-func (l *lane) abandon(t *ticket) {
+func (l *Lane) abandon(t *ticket) {
 	l.mu.Lock()
 	waited := l.remove(t)
 	l.mu.Unlock()
@@ -129,7 +137,7 @@ func (l *lane) abandon(t *ticket) {
 }
 
 // leave gives the place up, after the pause.
-func (l *lane) leave(took time.Duration) {
+func (l *Lane) leave(took time.Duration) {
 	if p := l.pause(took); p > 0 {
 		time.AfterFunc(p, l.open)
 		return
@@ -138,7 +146,7 @@ func (l *lane) leave(took time.Duration) {
 }
 
 // open gives a place to whoever's turn it is.
-func (l *lane) open() {
+func (l *Lane) open() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.turns) == 0 {
@@ -154,7 +162,6 @@ func (l *lane) open() {
 	t.heard <- nil
 }
 
-var (
-	errBusy     = fault.New(api.ThrottlingException, "More attestation documents are waiting to be verified than the server takes on at a time. Try again.")
-	errPatience = errors.New("its turn did not come in time")
-)
+func (l *Lane) errBusy() *fault.Error { return fault.New(api.ThrottlingException, l.busy) }
+
+var errPatience = errors.New("its turn did not come in time")
