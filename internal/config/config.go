@@ -141,6 +141,12 @@ type Serve struct {
 	// each. A key that is not there costs some 6 µs more.
 	CacheKeys int `name:"cache-keys" default:"131072" placeholder:"N" env:"TRENT_CACHE_KEYS" help:"Keys kept unsealed in memory."`
 
+	// MaxStaleness bounds how far a node on etcd may be behind the others: what was revoked on
+	// one of them longer ago is refused on all. A node that cannot show that it keeps to it, because
+	// it does not reach etcd, answers KeyUnavailableException. A store that is a file has one
+	// node, which is never behind.
+	MaxStaleness time.Duration `name:"max-staleness" default:"2s" env:"TRENT_MAX_STALENESS" help:"How far a node on etcd may be behind."`
+
 	// AuditFile gets a line for every answered request; default DIR/audit.log.
 	// It may be renamed at any time: a new one is begun within a second.
 	AuditFile string `name:"audit-file" placeholder:"FILE" env:"TRENT_AUDIT_FILE" help:"Audit log; default DIR/audit.log."`

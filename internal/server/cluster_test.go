@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"trent/internal/config"
+	"trent/internal/follow"
+	"trent/internal/identity"
 	"trent/internal/store/etcd/etcdtest"
 )
 
@@ -184,6 +186,114 @@ func TestClearTextToEtcdOnLoopbackAlone(t *testing.T) {
 	} {
 		if err := checkEndpoints([]string{endpoint}); (err == nil) != fine {
 			t.Errorf("%q: %v", endpoint, err)
+		}
+	}
+}
+
+// What is revoked on one node is refused by the other within the bound: the administrator's uses of
+// the key are never allowed later than that.
+func TestRevocationOnTheOtherNode(t *testing.T) {
+	nodes, admin, _ := cluster(t, 2)
+	var made keyAnswer
+	if refused := nodes[0].ask(t, admin, "CreateKey", struct{}{}, &made); refused != "" {
+		t.Fatal(refused)
+	}
+	named := map[string]string{"KeyId": made.KeyMetadata.KeyID}
+	use := map[string]string{"KeyId": made.KeyMetadata.KeyID, "Plaintext": "aGVsbG8="}
+	var worst time.Duration
+	for range 20 {
+		for _, n := range nodes { // the key is in both caches
+			if refused := n.ask(t, admin, "Encrypt", use, nil); refused != "" {
+				t.Fatal(refused)
+			}
+		}
+		if refused := nodes[0].ask(t, admin, "DisableKey", named, nil); refused != "" {
+			t.Fatal(refused)
+		}
+		worst = max(worst, untilAnswer(t, nodes[1], admin, "Encrypt", use, "DisabledException"))
+		if refused := nodes[1].ask(t, admin, "EnableKey", named, nil); refused != "" {
+			t.Fatal(refused)
+		}
+		worst = max(worst, untilAnswer(t, nodes[0], admin, "Encrypt", use, ""))
+	}
+	t.Logf("the other node followed after %v at worst", worst)
+}
+
+// untilAnswer asks until the answer is the one that is wanted, and fails if that takes longer than
+// the bound.
+func untilAnswer(t *testing.T, n *node, cred aws.Credentials, action string, params any, want string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	for {
+		asked := time.Since(began)
+		got := n.ask(t, cred, action, params, nil)
+		if got == want {
+			return time.Since(began)
+		}
+		if asked > follow.DefaultBound {
+			t.Fatalf("%s, asked %v after the change, gives %q and not %q", action, asked, got, want)
+		}
+	}
+}
+
+// An access key that is made on one node signs on the other, until it is deleted on the first.
+func TestAccessKeysOnTheOtherNode(t *testing.T) {
+	nodes, _, _ := cluster(t, 2)
+	k, err := nodes[0].users.Bootstrap(t.Context(), identity.Newcomer{Account: "111122223333", Name: "bob", Attached: []string{identity.AdministratorARN("aws")}}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob := aws.Credentials{AccessKeyID: k.ID, SecretAccessKey: string(k.Secret.Expose())}
+	came := untilAnswer(t, nodes[1], bob, "ListKeys", struct{}{}, "")
+	if err := nodes[0].users.Commit(t.Context(), nodes[0].users.View(), []identity.Change{identity.Delete(k)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	went := untilAnswer(t, nodes[1], bob, "ListKeys", struct{}{}, "UnrecognizedClientException")
+	t.Logf("the other node knew the key after %v, and its end after %v", came, went)
+}
+
+// Without etcd a node answers from what it has cached for as long as the bound, then not at all, and
+// again when etcd is back.
+func TestNodeWithoutItsStore(t *testing.T) {
+	nodes, admin, members := cluster(t, 1)
+	n := nodes[0]
+	var made keyAnswer
+	if refused := n.ask(t, admin, "CreateKey", struct{}{}, &made); refused != "" {
+		t.Fatal(refused)
+	}
+	use := map[string]string{"KeyId": made.KeyMetadata.KeyID, "Plaintext": "aGVsbG8="}
+	if refused := n.ask(t, admin, "Encrypt", use, nil); refused != "" {
+		t.Fatal(refused)
+	}
+	if err := members.Members[0].Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	lost := time.Now()
+	for {
+		asked := time.Now()
+		refused := n.ask(t, admin, "Encrypt", use, nil)
+		if since := asked.Sub(lost); refused == "" && since > follow.DefaultBound {
+			t.Fatalf("answered %v after the store was gone", since)
+		}
+		if refused == "KeyUnavailableException" {
+			break
+		}
+		if refused != "" {
+			t.Fatal(refused)
+		}
+	}
+	if held := time.Since(lost); held < follow.DefaultBound/2 {
+		t.Errorf("refused already %v after the store was gone", held)
+	}
+	if err := n.ready(); err == nil {
+		t.Error("the node is ready")
+	}
+	if err := members.Members[0].Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); n.ask(t, admin, "Encrypt", use, nil) != ""; {
+		if time.Now().After(end) {
+			t.Fatal("the node has not caught up")
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"trent/internal/audit"
 	"trent/internal/config"
 	"trent/internal/declare"
+	"trent/internal/follow"
 	"trent/internal/httpd"
 	"trent/internal/identity"
 	"trent/internal/keypool"
@@ -44,8 +45,9 @@ type Server struct {
 	road    *pipeline.Road
 	declare *declare.Engine
 
-	ring *keyring.Ring
-	pool *keypool.Pool
+	ring   *keyring.Ring
+	follow *follow.Follower // nil: nobody else writes to the store
+	pool   *keypool.Pool
 
 	proxies *xks.Client
 	users   *identity.Directory
@@ -53,6 +55,7 @@ type Server struct {
 	door    *httpd.Server
 
 	sweeping sync.WaitGroup
+	unfollow context.CancelFunc
 	stop     chan struct{}
 	close    sync.Once
 }
@@ -89,6 +92,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err := s.build(ctx, f, r, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	s.followStore()
 	s.sayFIPS()
 	s.warnOfDev()
 	s.warnOfAttestation()
@@ -136,6 +140,7 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	if err != nil {
 		return err
 	}
+	s.follow = s.newFollower()
 	s.pool = keypool.New(sealer)
 	path := s.config.AuditFile
 	if path == "" {
@@ -156,7 +161,7 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,
@@ -299,6 +304,7 @@ func (s *Server) Close() error {
 	var err error
 	s.close.Do(func() {
 		close(s.stop)
+		s.unfollow()
 		s.sweeping.Wait()
 		s.pool.Close()
 		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
@@ -312,6 +318,11 @@ func (s *Server) ready() error {
 	defer cancel()
 	if _, err := s.store.Get(ctx, settingsPath); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if s.follow != nil {
+		if err := s.follow.Fresh(ctx); err != nil {
+			return err
+		}
 	}
 	return s.audit.Err()
 }
