@@ -18,6 +18,7 @@ import (
 	"trent/internal/config"
 	"trent/internal/follow"
 	"trent/internal/identity"
+	"trent/internal/store"
 	"trent/internal/store/etcd/etcdtest"
 )
 
@@ -295,5 +296,34 @@ func TestNodeWithoutItsStore(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the node has not caught up")
 		}
+	}
+}
+
+// A deployment moves from its file into etcd and serves there with what it had; and back.
+func TestCopyStore(t *testing.T) {
+	members := etcdtest.Start(t, 1, "--unsafe-no-fsync")
+	c := initDir(t)
+	c.EtcdEndpoints, c.EtcdPrefix = members.Endpoints(), "trent/"
+	n, err := CopyStore(t.Context(), c, "bolt", "etcd", nil)
+	if err != nil || n < 4 {
+		t.Fatalf("CopyStore = %d, %v", n, err)
+	}
+	admin := readCredentials(t, CredentialsFile(c))
+	t.Run("served", func(t *testing.T) {
+		moved := c
+		moved.Kind = "etcd"
+		if refused := serving(t, moved).ask(t, admin, "CreateKey", struct{}{}, nil); refused != "" {
+			t.Fatal(refused)
+		}
+	})
+	if _, err := CopyStore(t.Context(), c, "bolt", "etcd", nil); !errors.Is(err, store.ErrDiffers) {
+		t.Errorf("from a file that is behind: %v; want ErrDiffers", err)
+	}
+	remove(t, filepath.Join(c.Dir, "trent.db"))
+	if back, err := CopyStore(t.Context(), c, "etcd", "bolt", nil); err != nil || back <= n {
+		t.Fatalf("back: %d, %v; there were %d before a key was made", back, err, n)
+	}
+	if err := open(t, c); err != nil {
+		t.Fatal(err)
 	}
 }
