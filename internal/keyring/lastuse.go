@@ -142,8 +142,8 @@ func (r *Ring) readLastUse(ctx context.Context, at recordKey) (LastUse, store.Re
 	return LastUse{e.At.Time(), e.Operation, e.RequestID}, rev, nil
 }
 
-// usesAtOnce is how many uses are stored in one batch.
-const usesAtOnce = 64
+// usesAtOnce is how many uses are stored in one batch, each by a write and two conditions.
+const usesAtOnce = store.MaxBatch / 3
 
 // StoreUses stores what was noted since it was last called. A use that is lost with the process
 // was noted since then.

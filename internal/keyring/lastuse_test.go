@@ -95,3 +95,23 @@ func written(t testing.TB, st store.Store) int {
 	}
 	return len(recs)
 }
+
+// A busy server has many uses to store at once, more than one batch may hold.
+func TestManyLastUsesAreStored(t *testing.T) {
+	r, st := newRing(t, 1024)
+	pending := make(map[address]LastUse)
+	var last *key.Record
+	for range store.MaxBatch/2 + 1 {
+		last = makeKey(t, r)
+		where, _ := addressOf(placeOf(last))
+		pending[where] = LastUse{noon, "Encrypt", "one"}
+	}
+	for len(pending) > 0 {
+		if err := r.storeSome(ctx, 0, pending); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := lastUse(t, ringOver(t, st, sealerOf(r), 16), last); !got.At.Equal(noon) {
+		t.Errorf("another process reads %v", got)
+	}
+}
