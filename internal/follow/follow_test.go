@@ -174,7 +174,7 @@ func TestChangesAreForgotten(t *testing.T) {
 
 // Without the store the caches are good until the bound has passed since it was last heard of, and
 // not a moment longer; and again when it is back.
-func TestCutOffBeyondTheBound(t *testing.T) {
+func TestSEC_E04_CutOffBeyondTheBound(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.wantFresh(t)
 		w.store.set(func(c *cluster) { c.cut = true })
@@ -188,7 +188,7 @@ func TestCutOffBeyondTheBound(t *testing.T) {
 }
 
 // A machine that was suspended knows it when it goes on: before it answers, it asks.
-func TestSuspendedMachine(t *testing.T) {
+func TestSEC_E04_SuspendedMachine(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.wantFresh(t)
 		w.store.set(func(c *cluster) { c.cut = true })
@@ -199,7 +199,7 @@ func TestSuspendedMachine(t *testing.T) {
 
 // A watch that tells nothing while the store has gone on does not make the caches good: they are
 // emptied, and filled from the store.
-func TestSilentWatch(t *testing.T) {
+func TestSEC_E04_SilentWatch(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.wantFresh(t)
 		w.store.set(func(c *cluster) { c.silent = true })
@@ -232,7 +232,7 @@ func TestProgressOfOthers(t *testing.T) {
 }
 
 // A cache that could not forget is not good, whatever the watch has told.
-func TestCacheThatCannotForget(t *testing.T) {
+func TestSEC_E04_CacheThatCannotForget(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.wantFresh(t)
 		w.memory.mu.Lock()

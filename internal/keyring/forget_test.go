@@ -13,7 +13,7 @@ import (
 
 // Two nodes on one store: whatever one changes, the other, which had it in its cache, shows once it
 // was told by the store's events. All that it had before it is told is what makes the test one.
-func TestForgetWhatAnotherNodeChanged(t *testing.T) {
+func TestSEC_E04_ForgetWhatAnotherNodeChanged(t *testing.T) {
 	one, st := newRing(t, 1024)
 	two := ringOver(t, st, sealerOf(one), 1024)
 	rec := makeKey(t, one)

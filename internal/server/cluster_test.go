@@ -193,7 +193,7 @@ func TestClearTextToEtcdOnLoopbackAlone(t *testing.T) {
 
 // What is revoked on one node is refused by the other within the bound: the administrator's uses of
 // the key are never allowed later than that.
-func TestRevocationOnTheOtherNode(t *testing.T) {
+func TestSEC_E04_RevocationOnTheOtherNode(t *testing.T) {
 	nodes, admin, _ := cluster(t, 2)
 	var made keyAnswer
 	if refused := nodes[0].ask(t, admin, "CreateKey", struct{}{}, &made); refused != "" {
@@ -238,7 +238,7 @@ func untilAnswer(t *testing.T, n *node, cred aws.Credentials, action string, par
 }
 
 // An access key that is made on one node signs on the other, until it is deleted on the first.
-func TestAccessKeysOnTheOtherNode(t *testing.T) {
+func TestSEC_E04_AccessKeysOnTheOtherNode(t *testing.T) {
 	nodes, _, _ := cluster(t, 2)
 	k, err := nodes[0].users.Bootstrap(t.Context(), identity.Newcomer{Account: "111122223333", Name: "bob", Attached: []string{identity.AdministratorARN("aws")}}, time.Now())
 	if err != nil {
@@ -255,7 +255,7 @@ func TestAccessKeysOnTheOtherNode(t *testing.T) {
 
 // Without etcd a node answers from what it has cached for as long as the bound, then not at all, and
 // again when etcd is back.
-func TestNodeWithoutItsStore(t *testing.T) {
+func TestSEC_E04_NodeWithoutItsStore(t *testing.T) {
 	nodes, admin, members := cluster(t, 1)
 	n := nodes[0]
 	var made keyAnswer
