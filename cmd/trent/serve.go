@@ -27,24 +27,25 @@ func (c *initCmd) Run(w *world) error {
 	if err := server.Init(w.ctx, c.Store, c.Init, time.Now()); err != nil {
 		return err
 	}
+	fmt.Fprintf(w.stdout, "A new Trent for account %s is in %s.\n\n", c.Account, c.Dir)
+	serve := "trent serve --dir " + c.Dir
+	place := "  trent.db           the store, sealed"
 	if c.Kind == "etcd" {
-		fmt.Fprintf(w.stdout, `A new Trent for account %s is in etcd, under %s.
-
-  %s/root.key           the root of trust, the same for all nodes: without it nothing in the store can be read. Keep a copy elsewhere.
-  %s/admin.credentials  the access key of the first administrator
-
-Start a node with:  trent serve --store etcd --etcd-endpoints %s --dir %s
-`, c.Account, c.EtcdPrefix, c.Dir, c.Dir, strings.Join(c.EtcdEndpoints, ","), c.Dir)
-		return nil
+		serve += " --store etcd --etcd-endpoints " + strings.Join(c.EtcdEndpoints, ",")
+		place = "  " + c.EtcdPrefix + "             the store, sealed, in etcd"
 	}
-	fmt.Fprintf(w.stdout, `A new Trent for account %s is in %s.
-
-  root.key           the root of trust: without it nothing in the store can be read. Keep a copy elsewhere.
-  trent.db           the store, sealed under it
+	if len(c.Roots) == 0 {
+		fmt.Fprintln(w.stdout, "  root.key           the root of trust: without it nothing in the store can be read. Keep a copy elsewhere.")
+	}
+	for _, r := range c.Roots {
+		fmt.Fprintf(w.stdout, "  %-18s a root of trust: each opens the store alone\n", r)
+		serve += " --root " + r
+	}
+	fmt.Fprintf(w.stdout, `%s
   admin.credentials  the access key of the first administrator
 
-Start it with:  trent serve --dir %s
-`, c.Account, c.Dir, c.Dir)
+Start it with:  %s
+`, place, serve)
 	return nil
 }
 

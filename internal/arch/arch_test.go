@@ -59,7 +59,11 @@ api, fault, store                                           < follow
 store                                                       < store/bolt, store/etcd, store/storetest
 NONE                                                        < store/etcd/etcdtest
 iam                                                         < iam/iamtest
-root, secret                                                < root/file, root/roottest
+root, secret                                                < root/kek, root/roottest
+secret                                                      < root/terminal
+root, root/kek, secret                                      < root/file
+root, secret                                                < root/awskms
+root, root/kek, root/terminal, secret                       < root/passphrase, root/shares
 `
 
 // These may import anything of the house.
@@ -79,7 +83,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance", "store/etcd"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance", "store/etcd"}
 
 type goPackage struct {
 	ImportPath string

@@ -48,6 +48,12 @@ type Store struct {
 	// EtcdTimeout is how long etcd may take for an answer. A change that has none by then
 	// fails, and may have been made all the same.
 	EtcdTimeout time.Duration `name:"etcd-timeout" default:"5s" env:"TRENT_ETCD_TIMEOUT" help:"Time for an answer of etcd."`
+
+	// Roots are the roots of trust, in the order in which a start tries them: the
+	// first one that opens the store does. Each is KIND, KIND:PLACE or
+	// KIND:PLACE?NAME=VALUE (docs/roots.md); a comma in one is written %2C. By
+	// default it is file, which is the file of RootKey.
+	Roots []string `name:"root" placeholder:"KIND:PLACE" env:"TRENT_ROOT" help:"Roots of trust, tried in this order; default file."`
 }
 
 // Init is what is decided once, when a store is made, and kept in it.
@@ -159,6 +165,11 @@ type Serve struct {
 	// AuditFailOpen lets answers leave when their record cannot be written. By
 	// default they are refused: no use of a key without a record of it.
 	AuditFailOpen bool `name:"audit-fail-open" env:"TRENT_AUDIT_FAIL_OPEN" help:"Answer even if the audit record cannot be written."`
+
+	// RootProbe is how often each root of trust that needs no person is asked to open the
+	// store, so that a lost one is known of before the next start. The log has a line when
+	// that changes. 0 is never.
+	RootProbe time.Duration `name:"root-probe" default:"5m" env:"TRENT_ROOT_PROBE" help:"Time between probes of the roots of trust; 0: never."`
 
 	// HeaderTimeout, RequestTimeout and IdleTimeout bound how long a peer may take
 	// to send a header, to send a whole request, and between two requests.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"trent/internal/action"
@@ -127,6 +128,7 @@ type Road struct {
 	evidence   Evidence // nil: none is taken
 	newKeys    action.NewKeys
 	costly     *lane.Lane // for what takes long with a key
+	others     others     // the requests that do not
 	proxies    keystore.Proxies
 	first      string // account of the deployment
 	audit      audit.Sink
@@ -139,6 +141,19 @@ type Road struct {
 	now        func() time.Time
 	lines      sync.Pool // *lineBuffers
 	walks      sync.Pool // *walk, all zero
+}
+
+// others are the requests that take no lane. While there are any, the lane rests after its work for
+// as long as the work took, so that they have half of the processors; else it has them all.
+type others struct{ now, seen atomic.Uint64 }
+
+func (o *others) note() { o.now.Add(1) }
+
+func (o *others) pause(took time.Duration) time.Duration {
+	if now := o.now.Load(); o.seen.Swap(now) != now {
+		return took
+	}
+	return 0
 }
 
 // lineBuffers are for making an audit record, which holds no secret.
@@ -197,8 +212,8 @@ func New(o Options) *Road {
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
 		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh,
-		costly: lane.New(runtime.GOMAXPROCS(0), nil, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again."),
 	}
+	r.costly = lane.New(runtime.GOMAXPROCS(0), r.others.pause, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again.")
 	if r.hasRegion = o.HasRegion; r.hasRegion == nil {
 		r.hasRegion = func(string) bool { return true }
 	}

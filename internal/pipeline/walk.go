@@ -286,6 +286,7 @@ func (w *walk) perform(ctx context.Context) (out api.Output, err error) {
 			return out, err
 		}
 	}
+	w.others.note()
 	return w.entry.Run(ctx, &w.call, w.in)
 }
 

@@ -13,7 +13,6 @@ import (
 	"trent/internal/config"
 	"trent/internal/identity"
 	"trent/internal/root"
-	"trent/internal/root/file"
 	"trent/internal/seal"
 	"trent/internal/store"
 )
@@ -42,7 +41,7 @@ var ErrInitialised = errors.New("the data directory has been initialised before"
 // administrator is the user that Init makes.
 const administrator = "admin"
 
-// Init makes a deployment: a root of trust, a store, and in it an administrator
+// Init makes a deployment: its roots of trust, a store, and in it an administrator
 // whose access key it leaves in a file that only the owner may read. It never
 // replaces anything: where a deployment is, whole or in part, it refuses.
 func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) error {
@@ -59,10 +58,14 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 	if err := checkDir(f.dir); err != nil {
 		return err
 	}
+	locators, err := locatorsOf(c)
+	if err != nil {
+		return err
+	}
 	if err := beginInit(f); err != nil {
 		return err
 	}
-	r, err := file.Create(f.root)
+	roots, err := createRoots(ctx, f, locators)
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 		return err
 	}
 	defer st.Close()
-	key, err := fill(ctx, st, r, o, now)
+	key, err := fill(ctx, st, roots, o, now)
 	if err != nil {
 		return err
 	}
@@ -107,9 +110,20 @@ func beginInit(f files) error {
 	return writeDurably(f.unfinished, []byte("trent init was interrupted; run it again.\n"))
 }
 
+func createRoots(ctx context.Context, f files, locators []root.Locator) (roots []root.Root, err error) {
+	for _, l := range locators {
+		r, err := createRoot(ctx, f, l)
+		if err != nil {
+			return nil, err
+		}
+		roots = append(roots, r)
+	}
+	return roots, nil
+}
+
 // fill writes the first records: root keys, settings, the administrator.
-func fill(ctx context.Context, st store.Store, r root.Root, o config.Init, now time.Time) (*identity.AccessKey, error) {
-	container, s, err := seal.Create(ctx, []root.Root{r})
+func fill(ctx context.Context, st store.Store, roots []root.Root, o config.Init, now time.Time) (*identity.AccessKey, error) {
+	container, s, err := seal.Create(ctx, roots)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,6 @@ import (
 	"trent/internal/keyring"
 	"trent/internal/pipeline"
 	"trent/internal/root"
-	"trent/internal/root/file"
 	"trent/internal/seal"
 	"trent/internal/sigv4"
 	"trent/internal/store"
@@ -37,6 +36,7 @@ type Server struct {
 	now    func() time.Time
 
 	files   files
+	roots   []root.Locator
 	store   store.Store
 	sealer  *seal.Sealer
 	set     settings
@@ -75,7 +75,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	r, err := file.Open(f.root)
+	roots, err := locatorsOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,8 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, err
 	}
 	paceGC()
-	s := &Server{config: o, log: log, now: now, files: f, store: st, stop: make(chan struct{})}
-	if err := s.build(ctx, f, r, tlsConfig); err != nil {
+	s := &Server{config: o, log: log, now: now, files: f, roots: roots, store: st, stop: make(chan struct{})}
+	if err := s.build(ctx, f, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	s.followStore()
@@ -120,12 +120,13 @@ func checkFiles(c config.Store, f files) error {
 }
 
 // build unseals the store and puts the rooms together.
-func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls.Config) error {
-	sealer, set, rev, err := unsealStore(ctx, s.store, f, r)
+func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) error {
+	u, err := unseal(ctx, s.store, f, s.roots, s.log)
 	if err != nil {
 		return err
 	}
-	s.sealer, s.set, s.setRev = sealer, set, rev
+	sealer, set := u.sealer, u.set
+	s.sealer, s.set, s.setRev = u.sealer, u.set, u.rev
 	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
 		return err
 	}
@@ -181,30 +182,22 @@ func (s *Server) build(ctx context.Context, f files, r root.Root, tlsConfig *tls
 // largest kind.
 const maxBodies = 256 << 20
 
-// unsealStore opens the root keys with the root of trust, and one sealed record
-// with the root keys, so that a wrong root is found before anybody asks.
-func unsealStore(ctx context.Context, st store.Store, f files, r root.Root) (*seal.Sealer, settings, store.Rev, error) {
+// readSettings opens one sealed record with the root keys, so that a wrong root is
+// found before anybody asks.
+func readSettings(ctx context.Context, st store.Store, f files, sealer *seal.Sealer) (settings, store.Rev, error) {
 	var set settings
-	container, err := st.Get(ctx, rootKeysPath)
-	if err != nil {
-		return nil, set, 0, fmt.Errorf("the store %s has no root keys (%w): it is not a store of Trent's, or it is damaged; put it back from a backup", f.store, err)
-	}
-	sealer, err := seal.Open(ctx, container.Value, []root.Root{r})
-	if err != nil {
-		return nil, set, 0, fmt.Errorf("the root of trust %s does not open the store %s: %w", f.root, f.store, err)
-	}
 	rec, err := st.Get(ctx, settingsPath)
 	if err != nil {
-		return nil, set, 0, fmt.Errorf("the store %s has lost its settings (%w): put it back from a backup", f.store, err)
+		return set, 0, fmt.Errorf("the store %s has lost its settings (%w): put it back from a backup", f.store, err)
 	}
 	content, err := sealer.Open(settingsPath, rec.Value)
 	if err != nil {
-		return nil, set, 0, fmt.Errorf("the settings in the store %s are not authentic (%w): put it back from a backup", f.store, err)
+		return set, 0, fmt.Errorf("the settings in the store %s are not authentic (%w): put it back from a backup", f.store, err)
 	}
 	if len(content) == 0 || content[0] != settingsVersion || cbor.Unmarshal(content[1:], &set) != nil {
-		return nil, set, 0, fmt.Errorf("the store %s was made by a newer Trent", f.store)
+		return set, 0, fmt.Errorf("the store %s was made by a newer Trent", f.store)
 	}
-	return sealer, set, rec.Rev, nil
+	return set, rec.Rev, nil
 }
 
 // proxiesFrom reads networks, and addresses as networks of one.
@@ -282,6 +275,7 @@ func isLoopback(address string) (bool, error) {
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.sweeping.Go(s.sweep)
 	s.sweeping.Go(func() { s.probe(s.proxies) })
+	s.sweeping.Go(func() { s.probeRoots(s.config.RootProbe) })
 	done := make(chan error, 1)
 	go func() { done <- s.door.Serve(l) }()
 	var failed error

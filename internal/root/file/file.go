@@ -5,12 +5,8 @@ package file
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +17,7 @@ import (
 	"syscall"
 
 	"trent/internal/root"
+	"trent/internal/root/kek"
 	"trent/internal/secret"
 )
 
@@ -34,8 +31,8 @@ const (
 
 // Root implements root.Root.
 type Root struct {
-	id   string
-	aead cipher.AEAD
+	id  string
+	key kek.Key
 }
 
 // Create makes a new root file with mode 0600. It refuses where anything
@@ -130,21 +127,15 @@ func parse(text string) ([]byte, error) {
 
 // idOf names a key without telling anything of it. It is a checksum as well.
 func idOf(key []byte) string {
-	h := sha256.Sum256(append([]byte("trent root file id v1\x00"), key...))
-	return hex.EncodeToString(h[:8])
+	return kek.Name("trent root file id v1", key)
 }
 
 func newRoot(key []byte) (*Root, error) {
-	block, err := aes.NewCipher(key)
+	k, err := kek.New(key)
 	if err != nil {
 		return nil, fmt.Errorf("root file: %w", err)
 	}
-	// A root wraps a handful of keys in its life: random nonces never meet.
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("root file: %w", err)
-	}
-	return &Root{id: "file:" + idOf(key), aead: aead}, nil
+	return &Root{id: "file:" + idOf(key), key: k}, nil
 }
 
 // ID implements root.Root.
@@ -152,16 +143,12 @@ func (r *Root) ID() string { return r.id }
 
 // Wrap implements root.Root.
 func (r *Root) Wrap(_ context.Context, key secret.Bytes, aad []byte) ([]byte, error) {
-	return r.aead.Seal(nil, nil, key.Expose(), aad), nil
+	return r.key.Wrap(nil, key, aad), nil
 }
 
 // Unwrap implements root.Root.
 func (r *Root) Unwrap(_ context.Context, blob, aad []byte) (secret.Bytes, error) {
-	key, err := r.aead.Open(nil, nil, blob, aad)
-	if err != nil {
-		return secret.Bytes{}, root.ErrBadData
-	}
-	return secret.New(key), nil
+	return r.key.Unwrap(blob, aad)
 }
 
 func syncDir(dir string) error {
