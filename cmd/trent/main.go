@@ -24,6 +24,7 @@ type cli struct {
 	Init        initCmd        `cmd:"" help:"Make a root of trust, a store and an administrator in a new data directory."`
 	Serve       serveCmd       `cmd:"" help:"Serve the keys of a data directory."`
 	Status      statusCmd      `cmd:"" help:"Tell how a server is."`
+	Store       storeCmd       `cmd:"" help:"Copy a store."`
 	Root        rootCmd        `cmd:"" help:"List, test, add and remove roots of trust of a data directory."`
 	Key         keyCmd         `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`
 	Alias       aliasCmd       `cmd:"" help:"Create, update, delete and list aliases."`

@@ -29,6 +29,11 @@ func (c *initCmd) Run(w *world) error {
 	}
 	fmt.Fprintf(w.stdout, "A new Trent for account %s is in %s.\n\n", c.Account, c.Dir)
 	serve := "trent serve --dir " + c.Dir
+	place := "  trent.db           the store, sealed"
+	if c.Kind == "etcd" {
+		serve += " --store etcd --etcd-endpoints " + strings.Join(c.EtcdEndpoints, ",")
+		place = "  " + c.EtcdPrefix + "             the store, sealed, in etcd"
+	}
 	if len(c.Roots) == 0 {
 		fmt.Fprintln(w.stdout, "  root.key           the root of trust: without it nothing in the store can be read. Keep a copy elsewhere.")
 	}
@@ -39,11 +44,11 @@ func (c *initCmd) Run(w *world) error {
 		}
 		serve += " --root '" + r + "'"
 	}
-	fmt.Fprintf(w.stdout, `  trent.db           the store, sealed
+	fmt.Fprintf(w.stdout, `%s
   admin.credentials  the access key of the first administrator
 
 Start it with:  %s
-`, serve)
+`, place, serve)
 	return nil
 }
 

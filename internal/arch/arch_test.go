@@ -55,6 +55,7 @@ pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 api, fault                                                  < conformance
 audit, fault, iam, secret, sigv4                            < xksproxy
+api, fault, store                                           < follow
 store                                                       < store/bolt, store/etcd, store/storetest
 NONE                                                        < store/etcd/etcdtest
 iam                                                         < iam/iamtest

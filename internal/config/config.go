@@ -19,6 +19,36 @@ type Store struct {
 	// of no use without the other.
 	RootKey string `name:"root-key" placeholder:"FILE" env:"TRENT_ROOT_KEY" help:"Root of trust; default DIR/root.key."`
 
+	// Kind is what keeps the records: bolt, one file in the data directory; or etcd, a cluster
+	// that any number of nodes share (docs/clusters.md). A node on etcd keeps no records of its
+	// own: its data directory has root.key, which must be the same on all nodes, and audit.log.
+	Kind string `name:"store" default:"bolt" enum:"bolt,etcd" env:"TRENT_STORE" help:"What keeps the records: bolt or etcd."`
+
+	// EtcdEndpoints are the members of the etcd cluster, all of them if you can: a node goes on
+	// as long as it reaches one that has a leader. They must be https unless they are loopback.
+	// The servers must be of version 3.7.1 or later, or of 3.6.14 or later of the 3.6 line.
+	EtcdEndpoints []string `name:"etcd-endpoints" default:"http://127.0.0.1:2379" placeholder:"URL" env:"TRENT_ETCD_ENDPOINTS" help:"Members of the etcd cluster."`
+
+	// EtcdCA is a PEM file of the certificates that certify etcd's servers; default: those of
+	// the system. EtcdCert and EtcdKey are PEM files of the certificate by which etcd knows
+	// Trent, and its key: both or neither. They are read again when the certificate file changes.
+	EtcdCA   string `name:"etcd-ca" placeholder:"FILE" env:"TRENT_ETCD_CA" help:"CAs of etcd's servers, PEM."`
+	EtcdCert string `name:"etcd-cert" placeholder:"FILE" env:"TRENT_ETCD_CERT" help:"Client certificate for etcd, PEM."`
+	EtcdKey  string `name:"etcd-key" placeholder:"FILE" env:"TRENT_ETCD_KEY" help:"Key of the client certificate, PEM."`
+
+	// EtcdUser is the user of etcd's own authentication, if it is on, and EtcdPasswordFile the
+	// file of its password. The user needs readwrite on the prefix and nothing else.
+	EtcdUser         string `name:"etcd-user" placeholder:"NAME" env:"TRENT_ETCD_USER" help:"User of etcd."`
+	EtcdPasswordFile string `name:"etcd-password-file" placeholder:"FILE" env:"TRENT_ETCD_PASSWORD_FILE" help:"File of that user's password."`
+
+	// EtcdPrefix is what all keys of this deployment begin with in etcd. Two deployments may
+	// share a cluster under prefixes of which none begins with the other.
+	EtcdPrefix string `name:"etcd-prefix" default:"trent/" placeholder:"PREFIX" env:"TRENT_ETCD_PREFIX" help:"Prefix of all keys in etcd."`
+
+	// EtcdTimeout is how long etcd may take for an answer. A change that has none by then
+	// fails, and may have been made all the same.
+	EtcdTimeout time.Duration `name:"etcd-timeout" default:"5s" env:"TRENT_ETCD_TIMEOUT" help:"Time for an answer of etcd."`
+
 	// Roots are the roots of trust, in the order in which a start tries them: the
 	// first one that opens the store does. Each is KIND, KIND:PLACE or
 	// KIND:PLACE?NAME=VALUE (docs/roots.md); a comma in one is written %2C. By
@@ -116,6 +146,12 @@ type Serve struct {
 	// CacheKeys bounds how many keys are kept unsealed in memory, about 400 bytes
 	// each. A key that is not there costs some 6 µs more.
 	CacheKeys int `name:"cache-keys" default:"131072" placeholder:"N" env:"TRENT_CACHE_KEYS" help:"Keys kept unsealed in memory."`
+
+	// MaxStaleness bounds how far a node on etcd may be behind the others: what was revoked on
+	// one of them longer ago is refused on all. A node that cannot show that it keeps to it, because
+	// it does not reach etcd, answers KeyUnavailableException. A store that is a file has one
+	// node, which is never behind.
+	MaxStaleness time.Duration `name:"max-staleness" default:"2s" env:"TRENT_MAX_STALENESS" help:"How far a node on etcd may be behind."`
 
 	// AuditFile gets a line for every answered request; default DIR/audit.log.
 	// It may be renamed at any time: a new one is begun within a second.

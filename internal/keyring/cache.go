@@ -101,6 +101,17 @@ func (c *cache[K, V]) drop(k K) {
 	delete(s.entries, k)
 }
 
+// clear forgets everything.
+func (c *cache[K, V]) clear() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.changes++
+		clear(s.entries)
+		s.mu.Unlock()
+	}
+}
+
 // add makes room by dropping any other entry: Go's maps start their iteration
 // anywhere, which is random replacement at no cost in bookkeeping on a hit.
 func (s *shard[K, V]) add(k K, v V, bound int) {

@@ -135,6 +135,7 @@ type Road struct {
 	open       bool // answer although the audit record could not be written
 	declare    Declarer
 	beforeDev  func(context.Context) error
+	fresh      func(context.Context) error
 	hasRegion  func(string) bool
 	log        *slog.Logger
 	now        func() time.Time
@@ -193,6 +194,9 @@ type Options struct {
 	HasRegion func(string) bool
 	// Declare carries out declarations; nil: none are taken.
 	Declare Declarer
+	// Fresh is called before anything that is remembered of the store is believed, and
+	// refuses where it may be too old (see follow); nil: nobody else writes to the store.
+	Fresh func(context.Context) error
 	// Dev opens the actions of dev mode. BeforeDev is called before what they do is
 	// committed, so that the store remembers; an error refuses the request.
 	Dev       bool
@@ -207,7 +211,7 @@ func New(o Options) *Road {
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
-		declare: o.Declare, beforeDev: o.BeforeDev,
+		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh,
 	}
 	r.costly = lane.New(runtime.GOMAXPROCS(0), r.others.pause, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again.")
 	if r.hasRegion = o.HasRegion; r.hasRegion == nil {

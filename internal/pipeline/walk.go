@@ -85,6 +85,11 @@ func (w *walk) steps(ctx context.Context) error {
 	if err := w.target(); err != nil { // 1: the operation
 		return err
 	}
+	if w.fresh != nil {
+		if err := w.fresh(ctx); err != nil {
+			return err
+		}
+	}
 	w.view = w.identities.View()                // first, so that a change of who asks is a lost race
 	if err := w.authenticate(ctx); err != nil { // 2: who
 		return err

@@ -25,7 +25,8 @@ const (
 	unfinishedName = "init.unfinished"
 )
 
-// files are the paths of one deployment.
+// files are the paths of one deployment. For a store in a cluster, which is no file, store is
+// what errors call it.
 type files struct {
 	dir, root, store, audit, credentials, unfinished string
 }
@@ -37,6 +38,9 @@ func filesOf(c config.Store) files {
 	}
 	if f.root == "" {
 		f.root = filepath.Join(c.Dir, rootName)
+	}
+	if c.Kind == etcdKind {
+		f.store = clusterPlace(c)
 	}
 	return f
 }

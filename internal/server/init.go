@@ -15,7 +15,6 @@ import (
 	"trent/internal/root"
 	"trent/internal/seal"
 	"trent/internal/store"
-	"trent/internal/store/bolt"
 )
 
 // Paths of the records that are the store's own.
@@ -50,6 +49,9 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 		return fmt.Errorf("the account id %q is not 12 digits", o.Account)
 	}
 	f := filesOf(c)
+	if err := checkUnused(ctx, c); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
@@ -67,7 +69,7 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 	if err != nil {
 		return err
 	}
-	st, err := bolt.Create(f.store, bolt.Options{})
+	st, err := createStore(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"trent/internal/root"
 	"trent/internal/seal"
 	"trent/internal/store"
-	"trent/internal/store/bolt"
 )
 
 // RootAdmin changes the roots of trust of a deployment. It has the store to itself:
@@ -25,14 +24,14 @@ type RootAdmin struct {
 // OpenRootAdmin opens a deployment, and unseals nothing yet.
 func OpenRootAdmin(c config.Store, log *slog.Logger) (*RootAdmin, error) {
 	f := filesOf(c)
-	if err := checkFiles(f); err != nil {
+	if err := checkFiles(c, f); err != nil {
 		return nil, err
 	}
 	roots, err := locatorsOf(c)
 	if err != nil {
 		return nil, err
 	}
-	st, err := bolt.Open(f.store, bolt.Options{})
+	st, err := openStore(context.Background(), c)
 	if err != nil {
 		return nil, fmt.Errorf("%w (roots of trust are changed while no server runs on the data directory)", err)
 	}

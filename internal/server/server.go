@@ -16,6 +16,7 @@ import (
 	"trent/internal/audit"
 	"trent/internal/config"
 	"trent/internal/declare"
+	"trent/internal/follow"
 	"trent/internal/httpd"
 	"trent/internal/identity"
 	"trent/internal/keypool"
@@ -25,7 +26,6 @@ import (
 	"trent/internal/seal"
 	"trent/internal/sigv4"
 	"trent/internal/store"
-	"trent/internal/store/bolt"
 	"trent/internal/xks"
 )
 
@@ -45,8 +45,9 @@ type Server struct {
 	road    *pipeline.Road
 	declare *declare.Engine
 
-	ring *keyring.Ring
-	pool *keypool.Pool
+	ring   *keyring.Ring
+	follow *follow.Follower // nil: nobody else writes to the store
+	pool   *keypool.Pool
 
 	proxies *xks.Client
 	users   *identity.Directory
@@ -54,6 +55,7 @@ type Server struct {
 	door    *httpd.Server
 
 	sweeping sync.WaitGroup
+	unfollow context.CancelFunc
 	stop     chan struct{}
 	close    sync.Once
 }
@@ -63,7 +65,7 @@ type Server struct {
 // other. It never makes what is missing.
 func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger, now func() time.Time) (*Server, error) {
 	f := filesOf(c)
-	if err := checkFiles(f); err != nil {
+	if err := checkFiles(c, f); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(checkDev(o), checkFIPS(o)); err != nil {
@@ -81,7 +83,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	st, err := bolt.Open(f.store, bolt.Options{})
+	st, err := openStore(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +92,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err := s.build(ctx, f, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	s.followStore()
 	s.sayFIPS()
 	s.warnOfDev()
 	s.warnOfAttestation()
@@ -99,12 +102,15 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	return s, nil
 }
 
-func checkFiles(f files) error {
+func checkFiles(c config.Store, f files) error {
 	if err := checkDir(f.dir); err != nil {
 		return err
 	}
 	if unfinished, err := exists(f.unfinished); err != nil || unfinished {
 		return errors.Join(err, fmt.Errorf("the initialisation of %s was interrupted: run trent init --dir %s again, nothing is lost", f.dir, f.dir))
+	}
+	if c.Kind == etcdKind {
+		return nil
 	}
 	there, err := exists(f.store)
 	if err == nil && !there {
@@ -135,6 +141,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	if err != nil {
 		return err
 	}
+	s.follow = s.newFollower()
 	s.pool = keypool.New(sealer)
 	path := s.config.AuditFile
 	if path == "" {
@@ -155,7 +162,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,
@@ -291,6 +298,7 @@ func (s *Server) Close() error {
 	var err error
 	s.close.Do(func() {
 		close(s.stop)
+		s.unfollow()
 		s.sweeping.Wait()
 		s.pool.Close()
 		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
@@ -304,6 +312,11 @@ func (s *Server) ready() error {
 	defer cancel()
 	if _, err := s.store.Get(ctx, settingsPath); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if s.follow != nil {
+		if err := s.follow.Fresh(ctx); err != nil {
+			return err
+		}
 	}
 	return s.audit.Err()
 }

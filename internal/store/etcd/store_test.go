@@ -30,7 +30,7 @@ func open(t testing.TB, c *etcdtest.Cluster, prefix string) *etcd.Store {
 	return s
 }
 
-func TestFit(t *testing.T) {
+func TestSEC_E06_VersionGate(t *testing.T) {
 	for version, fit := range map[string]bool{
 		"3.7.1": true, "3.7.12": true, "3.8.0": true, "4.0.0": true, "3.6.14": true, "3.6.20": true,
 		"3.7.0": false, "3.6.13": false, "3.5.99": false, "2.9.9": false, "3.8.0-alpha.0": false, "3.7": false, "": false, "v3.7.1": false,
