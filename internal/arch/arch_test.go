@@ -44,7 +44,7 @@ iam, key, grant, fault, arn                                 < authz
 secret, root, record                                        < seal
 record, store, seal, key, keystore, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 record, store, seal, sigv4, iam, arn, secret, fault         < identity
-NONE                                                        < audit
+NONE                                                        < audit, clock
 fault                                                       < oidc
 api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault < action
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction

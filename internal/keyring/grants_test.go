@@ -258,7 +258,7 @@ func TestGrantsVanishWithTheirKey(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != kept.ID || next != "" {
 		t.Errorf("before the sweep: %d grants, next %q, %v", len(list), next, err)
 	}
-	if swept, err := r.Sweep(ctx, later); len(swept.Deleted) != 1 || err != nil {
+	if swept, err := r.Sweep(ctx, later, later); len(swept.Deleted) != 1 || err != nil {
 		t.Fatal(swept, err)
 	}
 	left, err := st.List(ctx, "", "", 1000, true)

@@ -75,7 +75,7 @@ func TestLastUseOfDeletedKey(t *testing.T) {
 	if err := r.Commit(ctx, []Change{PutKey{Was: rec, Now: gone}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if swept, err := r.Sweep(ctx, noon.Add(2*time.Hour)); len(swept.Deleted) != 1 || err != nil {
+	if swept, err := r.Sweep(ctx, noon.Add(2*time.Hour), noon.Add(2*time.Hour)); len(swept.Deleted) != 1 || err != nil {
 		t.Fatalf("%v, %v", swept, err)
 	}
 	if err := other.StoreUses(ctx); err != nil {

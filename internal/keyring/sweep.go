@@ -30,15 +30,18 @@ type Swept struct {
 // imported material that has expired. And it rotates keys that are due. Several nodes may sweep at once: each change is made on
 // condition that the record is the one that it was decided on. What fails for one key does
 // not keep the others waiting.
-func (r *Ring) Sweep(ctx context.Context, now time.Time) (Swept, error) {
+//
+// What cannot be undone goes by the time that is believed, and not by the clock: a clock that
+// has jumped makes a key unusable until it is set right, and deletes nothing.
+func (r *Ring) Sweep(ctx context.Context, now, believed time.Time) (Swept, error) {
 	var done Swept
-	if err := r.sweepSightings(ctx, now); err != nil {
+	if err := r.sweepSightings(ctx, believed); err != nil {
 		return done, err
 	}
 	err := errors.Join(
-		r.sweepEach(ctx, deletions, now, r.deleteKey, &done.Deleted),
+		r.sweepEach(ctx, deletions, believed, r.deleteKey, &done.Deleted),
 		r.sweepEach(ctx, rotations, now, r.rotateKey, &done.Rotated),
-		r.sweepEach(ctx, expiries, now, r.expireKey, &done.Expired),
+		r.sweepEach(ctx, expiries, believed, r.expireKey, &done.Expired),
 	)
 	return done, err
 }

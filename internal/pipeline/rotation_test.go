@@ -323,7 +323,7 @@ func TestRotationIsConditional(t *testing.T) {
 	done := make(chan int)
 	for range 4 {
 		go func() {
-			swept, err := w.ring.Sweep(t.Context(), w.clock())
+			swept, err := w.ring.Sweep(t.Context(), w.clock(), w.clock())
 			if err != nil {
 				t.Error(err)
 			}

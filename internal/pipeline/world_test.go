@@ -138,7 +138,7 @@ func (w *world) pass(d time.Duration) {
 // sweep does what the server does every minute.
 func (w *world) sweep() keyring.Swept {
 	w.t.Helper()
-	swept, err := w.ring.Sweep(context.Background(), w.clock())
+	swept, err := w.ring.Sweep(context.Background(), w.clock(), w.clock())
 	if err != nil {
 		w.t.Fatal(err)
 	}

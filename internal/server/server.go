@@ -47,6 +47,7 @@ type Server struct {
 
 	ring   *keyring.Ring
 	follow *follow.Follower // nil: nobody else writes to the store
+	time   timekeeper
 	pool   *keypool.Pool
 
 	proxies *xks.Client
@@ -142,6 +143,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 		return err
 	}
 	s.follow = s.newFollower()
+	s.time = timekeeper{store: s.store, sealer: sealer, counted: follow.SinceBoot}
 	s.pool = keypool.New(sealer)
 	path := s.config.AuditFile
 	if path == "" {

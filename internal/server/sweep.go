@@ -30,7 +30,7 @@ func (s *Server) sweep() {
 		case <-uses.C:
 			err = s.ring.StoreUses(context.Background())
 		case <-t.C:
-			err = errors.Join(s.sweepKeys(s.now()), s.users.StoreUses(context.Background()))
+			err = errors.Join(s.sweepNow(), s.users.StoreUses(context.Background()))
 		}
 		if err != nil {
 			s.log.Error("sweep", "error", err)
@@ -38,9 +38,18 @@ func (s *Server) sweep() {
 	}
 }
 
+func (s *Server) sweepNow() error {
+	now := s.now()
+	believed, err := s.believedTime(now)
+	if err != nil {
+		return err
+	}
+	return s.sweepKeys(now, believed)
+}
+
 // sweepKeys does what nobody asks for, and writes down what an auditor would look for.
-func (s *Server) sweepKeys(now time.Time) error {
-	swept, err := s.ring.Sweep(context.Background(), now)
+func (s *Server) sweepKeys(now, believed time.Time) error {
+	swept, err := s.ring.Sweep(context.Background(), now, believed)
 	for _, k := range swept.Deleted {
 		s.log.Info("deleted a key whose waiting period is over", "key", k.ARN)
 		err = errors.Join(err, s.writeDown("DeleteKey", k, now, k.ARN))

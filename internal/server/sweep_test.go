@@ -19,25 +19,7 @@ import (
 func TestSweepIsWrittenDown(t *testing.T) {
 	s, _ := deployment(t, nil)
 	now := time.Now()
-	id := keyring.NewKeyID()
-	policy, err := s.ring.ParsePolicy(key.DefaultPolicy("aws", "111122223333"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec := &key.Record{
-		Kind: key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
-		ARN:  arn.Key("aws", "us-east-1", "111122223333", id), Created: key.MomentOf(now), Enabled: true, Policy: policy,
-	}
-	rec.SetRotation(90, now)
-	material := crypt.NewMaterial()
-	materialID, err := crypt.MaterialIDOf(id, material)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rec.SetMaterials(key.Material{ID: materialID})
-	if err := s.ring.Commit(context.Background(), []keyring.Change{keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material}}, nil); err != nil {
-		t.Fatal(err)
-	}
+	rec := storedKey(t, s, now)
 	last := func() (line string, got struct {
 		Operation, Principal, Account, Region, RequestID, Error string
 		Resources                                               []string
@@ -61,7 +43,7 @@ func TestSweepIsWrittenDown(t *testing.T) {
 			t.Errorf("%s", line)
 		}
 	}
-	if err := s.sweepKeys(now.Add(91 * 24 * time.Hour)); err != nil {
+	if err := s.sweepKeys(now.Add(91*24*time.Hour), now); err != nil {
 		t.Fatal(err)
 	}
 	wants("RotateKey")
@@ -74,8 +56,33 @@ func TestSweepIsWrittenDown(t *testing.T) {
 	if err := s.ring.Commit(context.Background(), []keyring.Change{keyring.PutKey{Was: was, Now: goes}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.sweepKeys(now.Add(8 * 24 * time.Hour)); err != nil {
+	if err := s.sweepKeys(now, now.Add(8*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	wants("DeleteKey")
+}
+
+// storedKey makes a key that rotates by itself every 90 days.
+func storedKey(t *testing.T, s *Server, now time.Time) *key.Record {
+	t.Helper()
+	id := keyring.NewKeyID()
+	policy, err := s.ring.ParsePolicy(key.DefaultPolicy("aws", "111122223333"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := &key.Record{
+		Kind: key.KindOf(api.KeySpecSymmetricDefault, api.KeyUsageEncryptDecrypt, api.OriginAWSKMS),
+		ARN:  arn.Key("aws", "us-east-1", "111122223333", id), Created: key.MomentOf(now), Enabled: true, Policy: policy,
+	}
+	rec.SetRotation(90, now)
+	material := crypt.NewMaterial()
+	materialID, err := crypt.MaterialIDOf(id, material)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.SetMaterials(key.Material{ID: materialID})
+	if err := s.ring.Commit(context.Background(), []keyring.Change{keyring.PutKey{Now: rec}, keyring.PutMaterial{Key: rec, ID: materialID, Material: material}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return rec
 }
