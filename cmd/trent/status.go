@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,8 +20,19 @@ type status struct {
 	Alive    bool
 	Ready    bool
 	Region   string
-	Keys     string // a number, or "1000+"; empty where they could not be listed
-	Problem  string `json:",omitempty"`
+	Keys     string  // a number, or "1000+"; empty where they could not be listed
+	Problem  string  `json:",omitempty"`
+	Vitals   []vital `json:",omitempty"` // of operators alone
+}
+
+// vital is what the safety of the keys rests on.
+type vital struct {
+	Kind        string
+	Name        string
+	InOrder     bool
+	CheckDate   string
+	LastInOrder string
+	Problem     string
 }
 
 // Run implements the command. It fails where the server is not ready.
@@ -33,6 +45,8 @@ func (c *statusCmd) Run(w *world) error {
 	} else if err := printFacts(w.stdout, []fact{
 		{"Server", s.Endpoint}, {"Alive", yesNo(s.Alive)}, {"Ready", yesNo(s.Ready)}, {"Region", s.Region}, {"Keys", s.Keys}, {"Problem", s.Problem},
 	}); err != nil {
+		return err
+	} else if err := printVitals(w.stdout, s.Vitals); err != nil {
 		return err
 	}
 	if !s.Ready {
@@ -71,7 +85,43 @@ func (c *statusCmd) ask(w *world) status {
 	if out.Truncated {
 		s.Keys += "+"
 	}
+	s.Vitals = c.vitals(w)
 	return s
+}
+
+// vitals asks for them; whoever may not see them sees none.
+func (c *statusCmd) vitals(w *world) []vital {
+	o, err := c.operator()
+	if err != nil {
+		return nil
+	}
+	var out struct {
+		Result struct {
+			Vitals []vital `xml:"Vitals>member"`
+		} `xml:"DescribeDeploymentResult"`
+	}
+	if o.call(w.ctx, "DescribeDeployment", nil, &out) != nil {
+		return nil
+	}
+	return out.Result.Vitals
+}
+
+func printVitals(to io.Writer, vitals []vital) error {
+	if len(vitals) == 0 {
+		return nil
+	}
+	rows := make([][]string, len(vitals))
+	for i, v := range vitals {
+		state := "in order"
+		if !v.InOrder {
+			state = v.Problem
+		}
+		rows[i] = []string{v.Kind, v.Name, v.CheckDate, state}
+	}
+	if _, err := fmt.Fprintln(to); err != nil {
+		return err
+	}
+	return printTable(to, []string{"WATCHED", "NAME", "CHECKED", "STATE"}, rows)
 }
 
 func probe(ctx context.Context, h *http.Client, endpoint, path string) (bool, error) {

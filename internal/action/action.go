@@ -22,6 +22,7 @@ import (
 	"trent/internal/keyring"
 	"trent/internal/keystore"
 	"trent/internal/secret"
+	"trent/internal/vitals"
 )
 
 // An Action is everything the server knows about one API action.
@@ -190,6 +191,8 @@ type Decisions interface {
 	// Explain decides a case that is not the caller's own, and says why: a value
 	// that encodes to JSON.
 	Explain(context.Context, Case) (allowed bool, why any, err error)
+	// Vitals are what the safety of this server's keys rests on, and how it stands with it.
+	Vitals() []vitals.Vital
 	// Declare carries out a declaration, or only says what it would change; of
 	// actions that are Compound.
 	Declare(ctx context.Context, document secret.Bytes, planOnly bool) (*Declared, error)

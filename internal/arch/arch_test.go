@@ -44,13 +44,13 @@ iam, key, grant, fault, arn                                 < authz
 secret, root, record                                        < seal
 record, store, seal, key, keystore, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 record, store, seal, sigv4, iam, arn, secret, fault         < identity
-NONE                                                        < audit, clock
+NONE                                                        < audit, clock, vitals
 fault                                                       < oidc
-api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault < action
+api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault, vitals < action
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
 action, api, api/query, api/stsapi, fault, iam, identity, secret < action/stsaction
 action, api, api/adminapi, api/query, arn, crypt, fault, identity, key, keyring, secret < action/adminaction
-action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, keystore, lane, oidc, recipient, secret, wire < pipeline
+action, action/adminaction, action/iamaction, action/stsaction, api, api/adminapi, api/iamapi, api/query, api/stsapi, arn, audit, authz, crypt, fault, grant, iam, identity, key, keyring, keystore, lane, oidc, recipient, secret, vitals, wire < pipeline
 pipeline, sigv4, wire, iam, fault                           < httpd
 pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, secret < declare
 api, fault                                                  < conformance

@@ -153,6 +153,11 @@ type Serve struct {
 	// node, which is never behind.
 	MaxStaleness time.Duration `name:"max-staleness" default:"2s" env:"TRENT_MAX_STALENESS" help:"How far a node on etcd may be behind."`
 
+	// MetricsListen is where the metrics are, for Prometheus: GET /metrics, in clear and without
+	// signature, so let it be an address that only its readers reach. They name no key and no
+	// account. By default there are none.
+	MetricsListen string `name:"metrics-listen" placeholder:"ADDRESS" env:"TRENT_METRICS_LISTEN" help:"Address of the metrics, such as 127.0.0.1:7667; default: none."`
+
 	// AuditFile gets a line for every answered request; default DIR/audit.log.
 	// It may be renamed at any time: a new one is begun within a second.
 	AuditFile string `name:"audit-file" placeholder:"FILE" env:"TRENT_AUDIT_FILE" help:"Audit log; default DIR/audit.log."`

@@ -9,6 +9,7 @@ import (
 	"trent/internal/audit"
 	"trent/internal/fault"
 	"trent/internal/secret"
+	"trent/internal/vitals"
 )
 
 // Declare implements action.Decisions. It hands a declaration to whoever makes requests of it.
@@ -20,6 +21,14 @@ func (w *walk) Declare(ctx context.Context, document secret.Bytes, planOnly bool
 		return nil, fault.New(api.UnsupportedOperationException, "This server takes no declarations.")
 	}
 	return w.declare(ctx, w.Road, Declaration{Document: document, Digest: audit.Digest(document.Expose()), Request: w.req.ID, PlanOnly: planOnly})
+}
+
+// Vitals implements action.Decisions.
+func (w *walk) Vitals() []vitals.Vital {
+	if w.vitals == nil {
+		return nil
+	}
+	return w.vitals()
 }
 
 // remember commits the sighting of the request alone.

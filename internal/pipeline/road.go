@@ -32,6 +32,7 @@ import (
 	"trent/internal/lane"
 	"trent/internal/oidc"
 	"trent/internal/secret"
+	"trent/internal/vitals"
 	"trent/internal/wire"
 )
 
@@ -134,6 +135,7 @@ type Road struct {
 	audit      audit.Sink
 	open       bool // answer although the audit record could not be written
 	declare    Declarer
+	vitals     func() []vitals.Vital
 	beforeDev  func(context.Context) error
 	fresh      func(context.Context) error
 	hasRegion  func(string) bool
@@ -194,6 +196,8 @@ type Options struct {
 	HasRegion func(string) bool
 	// Declare carries out declarations; nil: none are taken.
 	Declare Declarer
+	// Vitals tell how it stands with what the safety of the keys rests on; nil: there are none.
+	Vitals func() []vitals.Vital
 	// Fresh is called before anything that is remembered of the store is believed, and
 	// refuses where it may be too old (see follow); nil: nobody else writes to the store.
 	Fresh func(context.Context) error
@@ -211,7 +215,7 @@ func New(o Options) *Road {
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
-		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh,
+		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh, vitals: o.Vitals,
 	}
 	r.costly = lane.New(runtime.GOMAXPROCS(0), r.others.pause, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again.")
 	if r.hasRegion = o.HasRegion; r.hasRegion == nil {

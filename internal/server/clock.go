@@ -12,6 +12,7 @@ import (
 	"trent/internal/httpd"
 	"trent/internal/seal"
 	"trent/internal/store"
+	"trent/internal/vitals"
 )
 
 // The mark of the clock outlasts a restart, and is how nodes see that the clock of one of them
@@ -88,6 +89,7 @@ func (k *timekeeper) keep(ctx context.Context, m clock.Mark, rev store.Rev) erro
 // say so once.
 func (s *Server) believedTime(wall time.Time) (time.Time, error) {
 	o, turned, err := s.time.believe(context.Background(), wall)
+	s.vitals.Report(vitals.Clock, "", wall, doubt(o, err))
 	if err != nil || !turned {
 		return o.Believed, err
 	}
@@ -101,4 +103,12 @@ func (s *Server) believedTime(wall time.Time) (time.Time, error) {
 	}
 	rec := audit.Record{Time: wall, RequestID: httpd.NewRequestID(), Source: itself, Principal: itself, Account: s.set.Account, Operation: event, Mutates: true, Status: 200}
 	return o.Believed, s.audit.Append(rec.Append(nil))
+}
+
+// doubt says why the clock is not believed, or nil.
+func doubt(o clock.Opinion, err error) error {
+	if err == nil && o.Mark.Doubt {
+		err = fmt.Errorf("it is %s ahead of the time that was seen to pass; deletions wait for %s", o.Ahead.Round(time.Minute), o.Until.Round(time.Minute))
+	}
+	return err
 }

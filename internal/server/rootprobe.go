@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"trent/internal/root"
+	"trent/internal/vitals"
 )
 
 // rootTimeout bounds how long one probe of a root of trust may take.
@@ -39,6 +40,7 @@ func (s *Server) probeRootsOnce(lost, refused map[string]bool) {
 			continue
 		}
 		name, err := s.probeRoot(l)
+		s.vitals.Report(vitals.Root, l.String(), s.now(), err)
 		switch {
 		case err != nil && !lost[l.String()]:
 			s.log.Error("a root of trust would not open the store at the next start", "root", l.String(), "error", err)

@@ -26,6 +26,7 @@ import (
 	"trent/internal/seal"
 	"trent/internal/sigv4"
 	"trent/internal/store"
+	"trent/internal/vitals"
 	"trent/internal/xks"
 )
 
@@ -48,6 +49,7 @@ type Server struct {
 	ring   *keyring.Ring
 	follow *follow.Follower // nil: nobody else writes to the store
 	time   timekeeper
+	vitals vitals.Board
 	pool   *keypool.Pool
 
 	proxies *xks.Client
@@ -94,6 +96,9 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, errors.Join(err, st.Close())
 	}
 	s.followStore()
+	if err := s.serveMetrics(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	s.sayFIPS()
 	s.warnOfDev()
 	s.warnOfAttestation()
@@ -164,7 +169,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.vitals.All, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,

@@ -22,7 +22,7 @@ import (
 // Table returns every action of operators, by name; those of dev mode too, or not.
 func Table(dev bool) map[string]*action.Entry {
 	table := make(map[string]*action.Entry)
-	for _, family := range [][]*action.Entry{accounts(), decisions(), declarations(), fixed()} {
+	for _, family := range [][]*action.Entry{accounts(), decisions(), declarations(), deployment(), fixed()} {
 		for _, e := range family {
 			if dev || !e.Dev {
 				table[e.Op.Name] = e

@@ -37,6 +37,11 @@ func (in *CreateFixedKeyInput) UnmarshalForm(f *query.Form) error {
 }
 
 // UnmarshalForm implements query.Input.
+func (in *DescribeDeploymentInput) UnmarshalForm(f *query.Form) error {
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
 func (in *ExplainDecisionInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()

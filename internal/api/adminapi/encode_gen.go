@@ -104,6 +104,18 @@ func (out *DeclaredChange) AppendXML(dst []byte) []byte {
 }
 
 // AppendXML appends the members that are there.
+func (out *DescribeDeploymentOutput) AppendXML(dst []byte) []byte {
+	if len(out.Vitals) > 0 {
+		dst = query.Open(dst, "Vitals")
+		for i := range out.Vitals {
+			dst = query.Close(out.Vitals[i].AppendXML(query.Open(dst, "member")), "member")
+		}
+		dst = query.Close(dst, "Vitals")
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
 func (out *ExplainDecisionOutput) AppendXML(dst []byte) []byte {
 	dst = query.Boolean(dst, "Allowed", out.Allowed)
 	if out.Explanation != "" {
@@ -122,6 +134,29 @@ func (out *ListAccountsOutput) AppendXML(dst []byte) []byte {
 	dst = query.Boolean(dst, "IsTruncated", out.IsTruncated)
 	if out.Marker != "" {
 		dst = query.String(dst, "Marker", out.Marker)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
+func (out *Vital) AppendXML(dst []byte) []byte {
+	if out.Kind != "" {
+		dst = query.String(dst, "Kind", out.Kind)
+	}
+	if out.Name != "" {
+		dst = query.String(dst, "Name", out.Name)
+	}
+	if out.InOrder {
+		dst = query.Boolean(dst, "InOrder", out.InOrder)
+	}
+	if !out.CheckDate.IsZero() {
+		dst = query.Timestamp(dst, "CheckDate", out.CheckDate)
+	}
+	if !out.LastInOrder.IsZero() {
+		dst = query.Timestamp(dst, "LastInOrder", out.LastInOrder)
+	}
+	if out.Problem != "" {
+		dst = query.String(dst, "Problem", out.Problem)
 	}
 	return dst
 }
@@ -214,6 +249,16 @@ func (in *CreateFixedKeyInput) AppendMember(dst []byte, member string) ([]byte, 
 		return jsonout.String(dst, in.Region), true
 	case "KeyId":
 		return jsonout.String(dst, in.KeyId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *DescribeDeploymentInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
 	}
 	return dst, false
 }

@@ -58,6 +58,14 @@ var operations = []*api.Operation{
 		New:     func() api.Input { return new(CreateFixedKeyInput) },
 	},
 	{
+		Name:          "DescribeDeployment",
+		Errors:        []fault.Code{},
+		Members:       describeDeploymentInputMembers,
+		Output:        api.StructOutput,
+		OutputMembers: describeDeploymentOutputMembers,
+		New:           func() api.Input { return new(DescribeDeploymentInput) },
+	},
+	{
 		Name:          "ExplainDecision",
 		Errors:        []fault.Code{NoSuchEntity, InvalidInput},
 		Members:       explainDecisionInputMembers,
@@ -95,12 +103,14 @@ func Lookup(name string) (*api.Operation, bool) {
 		return operations[3], true
 	case "CreateFixedKey":
 		return operations[4], true
-	case "ExplainDecision":
+	case "DescribeDeployment":
 		return operations[5], true
-	case "ListAccounts":
+	case "ExplainDecision":
 		return operations[6], true
-	case "ReopenAccount":
+	case "ListAccounts":
 		return operations[7], true
+	case "ReopenAccount":
+		return operations[8], true
 	}
 	return nil, false
 }
@@ -148,6 +158,12 @@ var createFixedKeyInputMembers = []api.Member{
 	{Name: "Region", Kind: api.KindString, Required: true},
 	{Name: "KeyId", Kind: api.KindString, Required: true},
 	{Name: "Materials", Kind: api.KindString, Required: true, Sensitive: true},
+}
+
+var describeDeploymentInputMembers = []api.Member{}
+
+var describeDeploymentOutputMembers = []api.Member{
+	{Name: "Vitals", Kind: api.KindList},
 }
 
 var explainDecisionInputMembers = []api.Member{

@@ -129,6 +129,21 @@ type DeclaredChange struct {
 	Done   bool
 }
 
+// DescribeDeploymentInput is the request of DescribeDeployment.
+type DescribeDeploymentInput struct {
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *DescribeDeploymentInput) Has(member string) bool {
+	return in.got.Named(describeDeploymentInputMembers, member)
+}
+
+// DescribeDeploymentOutput is the answer of DescribeDeployment.
+type DescribeDeploymentOutput struct {
+	Vitals []Vital
+}
+
 // ExplainDecisionInput is the request of ExplainDecision.
 type ExplainDecisionInput struct {
 	PrincipalArn string // required
@@ -182,4 +197,14 @@ type ReopenAccountInput struct {
 // Has reports whether the member was present when this was decoded.
 func (in *ReopenAccountInput) Has(member string) bool {
 	return in.got.Named(reopenAccountInputMembers, member)
+}
+
+// Vital is a structure of the model.
+type Vital struct {
+	Kind        string
+	Name        string
+	InOrder     bool
+	CheckDate   time.Time
+	LastInOrder time.Time
+	Problem     string
 }

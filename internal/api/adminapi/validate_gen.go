@@ -47,6 +47,13 @@ func (in *CreateFixedKeyInput) Validate() error {
 }
 
 // Validate implements Input.
+func (in *DescribeDeploymentInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
 func (in *ExplainDecisionInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
@@ -149,6 +156,9 @@ func (in *CreateFixedKeyInput) check(v *check.Violations, up *check.Path) {
 	} else {
 		v.Hidden(check.At(up, "materials"), check.MustNotBeNull)
 	}
+}
+
+func (in *DescribeDeploymentInput) check(v *check.Violations, up *check.Path) {
 }
 
 func (in *ExplainDecisionInput) check(v *check.Violations, up *check.Path) {
