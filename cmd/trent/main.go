@@ -26,6 +26,7 @@ type cli struct {
 	Status      statusCmd      `cmd:"" help:"Tell how a server is."`
 	Store       storeCmd       `cmd:"" help:"Copy a store."`
 	Root        rootCmd        `cmd:"" help:"List, test, add and remove roots of trust of a data directory."`
+	Rekey       rekeyCmd       `cmd:"" help:"Give a running server's store new root keys, and its accounts new keys of their own."`
 	Key         keyCmd         `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`
 	Alias       aliasCmd       `cmd:"" help:"Create, update, delete and list aliases."`
 	Datakey     datakeyCmd     `cmd:"" help:"Generate a data key."`

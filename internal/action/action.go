@@ -193,6 +193,10 @@ type Decisions interface {
 	Explain(context.Context, Case) (allowed bool, why any, err error)
 	// Vitals are what the safety of this server's keys rests on, and how it stands with it.
 	Vitals() []vitals.Vital
+	// Rekey begins to bring in new root keys, and Rekeying is how far that has come; the first of
+	// actions that are Compound.
+	Rekey(ctx context.Context, giveUp []string, dropOldNow bool) error
+	Rekeying(context.Context) (Rekeying, error)
 	// Declare carries out a declaration, or only says what it would change; of
 	// actions that are Compound.
 	Declare(ctx context.Context, document secret.Bytes, planOnly bool) (*Declared, error)

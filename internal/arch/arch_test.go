@@ -44,6 +44,7 @@ iam, key, grant, fault, arn                                 < authz
 secret, root, record                                        < seal
 record, store, seal, key, keystore, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 record, store, seal, sigv4, iam, arn, secret, fault         < identity
+identity, keyring, record, root, seal, store                < rekey
 NONE                                                        < audit, clock, vitals
 fault                                                       < oidc
 api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault, vitals < action

@@ -13,7 +13,6 @@ import (
 	"trent/internal/arn"
 	"trent/internal/iam"
 	"trent/internal/seal"
-	"trent/internal/secret"
 )
 
 // An account is a tenant: all that belongs to it, its keys and grants too, is
@@ -30,7 +29,8 @@ type standing struct {
 	name    string
 	created time.Time
 	closed  time.Time // zero: it is open
-	key     secret.Bytes
+	key     seal.PartKey
+	others  []seal.PartKey // while its records are sealed anew: the next key, or those before
 }
 
 // Name is what the account was called when it was made.
@@ -51,7 +51,7 @@ func (a *Account) IsOpen() bool { return a.Exists() && a.standing.closed.IsZero(
 // NewAccount makes an account. Nobody can sign for it yet.
 func NewAccount(id, name string, now time.Time) Change {
 	key := seal.NewKey() // drawn once, however often the change is tried
-	c := ofAccount(id, func(s *standing) { *s = standing{name: name, created: now, key: key} })
+	c := ofAccount(id, func(s *standing) { *s = standing{name: name, created: now, key: seal.PartKey{Key: key}} })
 	c.fresh = true
 	return c
 }

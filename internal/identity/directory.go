@@ -166,7 +166,7 @@ func (d *Directory) batch(before *Account, changes []Change) (*Account, store.Ba
 		}
 		c.alter(&after.standing)
 	}
-	after.sealer = d.seal.Under(after.standing.key)
+	after.sealer = d.seal.Under(after.standing.key, after.standing.others...)
 	if after.standing.created.IsZero() {
 		return nil, b, fmt.Errorf("%w: %s", ErrNoAccount, before.ID)
 	}
@@ -310,7 +310,7 @@ func (d *Directory) readAccounts(ctx context.Context) (map[string]*Account, erro
 		err := decodeInto(d.seal, rec, &e)
 		id := strings.TrimPrefix(rec.Path, accountPrefix)
 		a := &Account{ID: id, rev: rec.Rev, changes: e.Changes, standing: e.standing()}
-		a.sealer = d.seal.Under(a.standing.key)
+		a.sealer = d.seal.Under(a.standing.key, a.standing.others...)
 		accounts[id] = a
 		return err
 	})

@@ -116,11 +116,23 @@ type encodedAccount struct {
 	Name    string `cbor:"3,keyasint,omitempty"`
 	Key     []byte `cbor:"4,keyasint"`
 	Closed  moment `cbor:"5,keyasint,omitempty"`
+
+	KeyID  uint32       `cbor:"6,keyasint,omitempty"`
+	Others []encodedKey `cbor:"7,keyasint,omitempty"`
+}
+
+type encodedKey struct {
+	_   struct{} `cbor:",toarray"`
+	ID  uint32
+	Key []byte
 }
 
 func (a *Account) content() any {
 	s := a.standing
-	e := encodedAccount{Changes: a.changes, Created: momentOf(s.created), Name: s.name, Key: s.key.Expose()}
+	e := encodedAccount{Changes: a.changes, Created: momentOf(s.created), Name: s.name, Key: s.key.Key.Expose(), KeyID: s.key.ID}
+	for _, k := range s.others {
+		e.Others = append(e.Others, encodedKey{ID: k.ID, Key: k.Key.Expose()})
+	}
 	if !s.closed.IsZero() {
 		e.Closed = momentOf(s.closed)
 	}
@@ -128,7 +140,10 @@ func (a *Account) content() any {
 }
 
 func (e *encodedAccount) standing() standing {
-	s := standing{name: e.Name, created: e.Created.time(), key: secret.New(e.Key)}
+	s := standing{name: e.Name, created: e.Created.time(), key: seal.PartKey{ID: e.KeyID, Key: secret.New(e.Key)}}
+	for _, k := range e.Others {
+		s.others = append(s.others, seal.PartKey{ID: k.ID, Key: secret.New(k.Key)})
+	}
 	if e.Closed != 0 {
 		s.closed = e.Closed.time()
 	}

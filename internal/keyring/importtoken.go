@@ -39,7 +39,7 @@ func (r *Ring) SealImportToken(rec *key.Record, t ImportToken) ([]byte, error) {
 		return nil, err
 	}
 	defer clear(content)
-	return r.imports.aead.Seal([]byte{importTokenVersion}, nil, content, []byte(importTokenPurpose)), nil
+	return r.imports.seal([]byte{importTokenVersion}, content, []byte(importTokenPurpose)), nil
 }
 
 // OpenImportToken reads a token that was made here, for imports into this key, and that has not
@@ -48,7 +48,7 @@ func (r *Ring) OpenImportToken(rec *key.Record, token []byte, now time.Time) (Im
 	if len(token) == 0 || token[0] != importTokenVersion {
 		return ImportToken{}, errImportToken()
 	}
-	content, err := r.imports.aead.Open(nil, nil, token[1:], []byte(importTokenPurpose))
+	content, err := r.imports.open(token[1:], []byte(importTokenPurpose))
 	if err != nil {
 		return ImportToken{}, errImportToken()
 	}

@@ -128,7 +128,11 @@ func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, se
 	} else if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	v := rec.Value
+	return splitMaterial(path, rec.Value)
+}
+
+// splitMaterial takes the record of a material apart.
+func splitMaterial(path string, v []byte) (owner, sealed []byte, err error) {
 	if len(v) < 2 || v[0] != materialVersion || len(v) < 2+int(v[1]) {
 		return nil, nil, fmt.Errorf("%s: %w", path, record.ErrVersion)
 	}

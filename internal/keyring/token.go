@@ -26,7 +26,7 @@ const tokenPurpose = "grant token"
 // SealGrantToken makes a token of a grant: a fresh one each time.
 func (r *Ring) SealGrantToken(g *grant.Grant) string {
 	content := g.Key + "/" + g.Grantee.ID + "/" + g.ID
-	sealed := r.tokens.aead.Seal([]byte{tokenVersion}, nil, []byte(content), []byte(tokenPurpose))
+	sealed := r.tokens.seal([]byte{tokenVersion}, []byte(content), []byte(tokenPurpose))
 	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
@@ -38,7 +38,7 @@ func (r *Ring) openGrantToken(token string) (tokenContent, error) {
 	if err != nil || len(raw) == 0 || raw[0] != tokenVersion {
 		return tokenContent{}, errGrantToken()
 	}
-	content, err := r.tokens.aead.Open(nil, nil, raw[1:], []byte(tokenPurpose))
+	content, err := r.tokens.open(raw[1:], []byte(tokenPurpose))
 	if err != nil {
 		return tokenContent{}, errGrantToken()
 	}

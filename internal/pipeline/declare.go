@@ -31,6 +31,32 @@ func (w *walk) Vitals() []vitals.Vital {
 	return w.vitals()
 }
 
+// A Rekeyer brings in new root keys.
+type Rekeyer interface {
+	// Rekey begins it. giveUp names roots of trust that need not wrap the new key.
+	Rekey(ctx context.Context, giveUp []string, dropOldNow bool) error
+	Rekeying(context.Context) (action.Rekeying, error)
+}
+
+// Rekey implements action.Decisions.
+func (w *walk) Rekey(ctx context.Context, giveUp []string, dropOldNow bool) error {
+	if !w.entry.Compound {
+		return fault.New(fault.Internal, "").Because(errors.New("an action that is not Compound asks for new root keys"))
+	}
+	if w.rekey == nil {
+		return fault.New(api.UnsupportedOperationException, "This server brings in no new root keys.")
+	}
+	return w.rekey.Rekey(ctx, giveUp, dropOldNow)
+}
+
+// Rekeying implements action.Decisions.
+func (w *walk) Rekeying(ctx context.Context) (action.Rekeying, error) {
+	if w.rekey == nil {
+		return action.Rekeying{}, nil
+	}
+	return w.rekey.Rekeying(ctx)
+}
+
 // remember commits the sighting of the request alone.
 func (w *walk) remember(ctx context.Context) error {
 	if w.seen == nil {

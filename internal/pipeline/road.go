@@ -136,6 +136,7 @@ type Road struct {
 	open       bool // answer although the audit record could not be written
 	declare    Declarer
 	vitals     func() []vitals.Vital
+	rekey      Rekeyer
 	beforeDev  func(context.Context) error
 	fresh      func(context.Context) error
 	hasRegion  func(string) bool
@@ -198,6 +199,8 @@ type Options struct {
 	Declare Declarer
 	// Vitals tell how it stands with what the safety of the keys rests on; nil: there are none.
 	Vitals func() []vitals.Vital
+	// Rekey brings in new root keys; nil: nobody does.
+	Rekey Rekeyer
 	// Fresh is called before anything that is remembered of the store is believed, and
 	// refuses where it may be too old (see follow); nil: nobody else writes to the store.
 	Fresh func(context.Context) error
@@ -215,7 +218,7 @@ func New(o Options) *Road {
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
-		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh, vitals: o.Vitals,
+		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh, vitals: o.Vitals, rekey: o.Rekey,
 	}
 	r.costly = lane.New(runtime.GOMAXPROCS(0), r.others.pause, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again.")
 	if r.hasRegion = o.HasRegion; r.hasRegion == nil {

@@ -29,6 +29,9 @@ type container struct {
 type rootKey struct {
 	ID    uint32     `cbor:"1,keyasint"`
 	Wraps []wrapping `cbor:"2,keyasint"`
+	// Handed is the key once more, sealed under the one before it: whoever has the store open
+	// learns of it without a root of trust. It goes with the one before it.
+	Handed []byte `cbor:"3,keyasint,omitempty"`
 }
 
 type wrapping struct {
@@ -54,14 +57,14 @@ func Create(ctx context.Context, roots []root.Root) ([]byte, *Sealer, error) {
 	if len(roots) == 0 {
 		return nil, nil, errors.New("seal: no root of trust")
 	}
-	s := &Sealer{keys: make(map[uint32]secret.Bytes), current: 1}
-	rand.Read(s.cluster[:])
-	fresh := make([]byte, root.KeySize)
-	rand.Read(fresh)
-	s.keys[s.current] = secret.New(fresh)
-	c := container{Cluster: s.cluster[:], Current: s.current, Keys: []rootKey{{ID: s.current}}}
+	const first = 1
+	var cluster ClusterID
+	rand.Read(cluster[:])
+	fresh := newRootKey()
+	s := newSealer(cluster, first, map[uint32]secret.Bytes{first: fresh})
+	c := container{Cluster: cluster[:], Current: first, Keys: []rootKey{{ID: first}}}
 	for _, r := range roots {
-		blob, err := r.Wrap(ctx, s.keys[s.current], wrapAAD(s.cluster, s.current))
+		blob, err := r.Wrap(ctx, fresh, wrapAAD(cluster, first))
 		if err != nil {
 			return nil, nil, fmt.Errorf("wrap the root key with %s: %w", r.ID(), err)
 		}
@@ -74,27 +77,27 @@ func Create(ctx context.Context, roots []root.Root) ([]byte, *Sealer, error) {
 	return stored, s, nil
 }
 
+func newRootKey() secret.Bytes {
+	fresh := make([]byte, root.KeySize)
+	rand.Read(fresh)
+	return secret.New(fresh)
+}
+
 // Open unwraps every root key of the container with the first root that can.
 func Open(ctx context.Context, stored []byte, roots []root.Root) (*Sealer, error) {
 	c, err := parseContainer(stored)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealer{cluster: ClusterID(c.Cluster), keys: make(map[uint32]secret.Bytes), current: c.Current}
+	cluster, byID := ClusterID(c.Cluster), make(map[uint32]secret.Bytes)
 	for _, k := range c.Keys {
-		if _, twice := s.keys[k.ID]; twice {
-			return nil, errors.New("seal: the container of root keys has two keys of one id: the store is damaged")
-		}
-		key, err := unwrap(ctx, s.cluster, k, roots)
+		key, err := unwrap(ctx, cluster, k, roots)
 		if err != nil {
 			return nil, err
 		}
-		s.keys[k.ID] = key
+		byID[k.ID] = key
 	}
-	if _, ok := s.keys[s.current]; !ok {
-		return nil, errors.New("seal: the container of root keys lacks its current key: the store is damaged")
-	}
-	return s, nil
+	return newSealer(cluster, c.Current, byID), nil
 }
 
 func parseContainer(stored []byte) (container, error) {
@@ -107,6 +110,18 @@ func parseContainer(stored []byte) (container, error) {
 	}
 	if err := record.DecodeKnown(containerVersion, stored, &c); err != nil || len(c.Cluster) != len(ClusterID{}) || len(c.Keys) == 0 {
 		return c, errors.New("seal: the container of root keys cannot be read: the store is damaged")
+	}
+	current := 0
+	for i, k := range c.Keys {
+		if slices.ContainsFunc(c.Keys[:i], func(other rootKey) bool { return other.ID == k.ID }) {
+			return c, errors.New("seal: the container of root keys has two keys of one id: the store is damaged")
+		}
+		if k.ID == c.Current {
+			current++
+		}
+	}
+	if current == 0 {
+		return c, errors.New("seal: the container of root keys lacks its current key: the store is damaged")
 	}
 	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"trent/internal/record"
 	"trent/internal/root"
+	"trent/internal/secret"
 )
 
 // MaxRoots bounds how many roots of trust wrap the keys of one store.
@@ -61,10 +62,14 @@ func (s *Sealer) AddRoot(ctx context.Context, stored []byte, r root.Root) ([]byt
 }
 
 func (s *Sealer) wrap(ctx context.Context, id uint32, r root.Root) ([]byte, error) {
-	key, ok := s.keys[id]
+	key, ok := s.keys.Load().byID[id]
 	if !ok {
 		return nil, ErrUnreadable
 	}
+	return s.wrapKey(ctx, id, key, r)
+}
+
+func (s *Sealer) wrapKey(ctx context.Context, id uint32, key secret.Bytes, r root.Root) ([]byte, error) {
 	blob, err := r.Wrap(ctx, key, wrapAAD(s.cluster, id))
 	if err != nil {
 		return nil, fmt.Errorf("wrap the root key with %s: %w", r.ID(), err)

@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"trent/internal/secret"
 )
@@ -40,12 +41,24 @@ var ErrUnreadable = errors.New("seal: the record is not authentic")
 // A ClusterID tells one store from another.
 type ClusterID [16]byte
 
-// A Sealer seals and opens records under the root keys of one store. It is
-// immutable and may be used by many goroutines.
+// A Sealer seals and opens records under the root keys of one store. It may be used by many
+// goroutines, also while Follow gives it others.
 type Sealer struct {
 	cluster ClusterID
-	keys    map[uint32]secret.Bytes
-	current uint32
+	keys    atomic.Pointer[keys]
+}
+
+// keys are those that a Sealer has at one time. They do not change.
+type keys struct {
+	byID       map[uint32]secret.Bytes
+	current    uint32
+	generation uint64 // counts what Follow has changed
+}
+
+func newSealer(cluster ClusterID, current uint32, byID map[uint32]secret.Bytes) *Sealer {
+	s := &Sealer{cluster: cluster}
+	s.keys.Store(&keys{byID: byID, current: current})
+	return s
 }
 
 // NewKey draws a key for Under.
@@ -55,14 +68,23 @@ func NewKey() secret.Bytes {
 	return secret.New(b)
 }
 
-// ownKey is the id, in records, of the key of a part. Root keys count from 1.
-const ownKey = 0
+// A PartKey is a key of a part of the store. Its id stands in the header of what is sealed under it;
+// ids of different parts, and those of root keys, have nothing to do with each other.
+type PartKey struct {
+	ID  uint32
+	Key secret.Bytes
+}
 
-// Under makes the sealer of a part of the store that has a key of its own, such as
-// an account: whoever lets go of the key has let go of the part. The records of one
-// part do not open with another's key.
-func (s *Sealer) Under(key secret.Bytes) *Sealer {
-	return &Sealer{cluster: s.cluster, keys: map[uint32]secret.Bytes{ownKey: key}, current: ownKey}
+// Under makes the sealer of a part of the store that has keys of its own, such as
+// an account: whoever lets go of the keys has let go of the part. The records of one
+// part do not open with another's keys. What is sealed is sealed under current; what was sealed under others
+// opens as well.
+func (s *Sealer) Under(current PartKey, others ...PartKey) *Sealer {
+	byID := map[uint32]secret.Bytes{current.ID: current.Key}
+	for _, k := range others {
+		byID[k.ID] = k.Key
+	}
+	return newSealer(s.cluster, current.ID, byID)
 }
 
 // Cluster is the id of the store that the sealer belongs to.
@@ -70,13 +92,14 @@ func (s *Sealer) Cluster() ClusterID { return s.cluster }
 
 // Seal encrypts content for one path.
 func (s *Sealer) Seal(path string, content []byte) ([]byte, error) {
-	aead, err := s.aead(s.current, path)
+	k := s.keys.Load()
+	aead, err := s.aead(k, k.current, path)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]byte, headerSize, len(content)+Overhead)
 	out[0] = sealVersion
-	binary.BigEndian.PutUint32(out[1:], s.current)
+	binary.BigEndian.PutUint32(out[1:], k.current)
 	return aead.Seal(out, nil, content, s.associatedData(out, path)), nil
 }
 
@@ -86,7 +109,7 @@ func (s *Sealer) Open(path string, sealed []byte) ([]byte, error) {
 		return nil, ErrUnreadable
 	}
 	header := sealed[:headerSize:headerSize]
-	aead, err := s.aead(binary.BigEndian.Uint32(header[1:]), path)
+	aead, err := s.aead(s.keys.Load(), binary.BigEndian.Uint32(header[1:]), path)
 	if err != nil {
 		return nil, err
 	}
@@ -97,13 +120,45 @@ func (s *Sealer) Open(path string, sealed []byte) ([]byte, error) {
 	return content, nil
 }
 
-// Derive makes a key for another purpose from the current root key, such as
-// the one that keeps pagination markers from being forged. Purposes are
-// constants of the callers.
-func (s *Sealer) Derive(purpose string) (secret.Bytes, error) { return s.derive(s.current, purpose) }
+// IsCurrent reports whether a record is sealed under the key that Seal would take.
+func (s *Sealer) IsCurrent(sealed []byte) bool {
+	return len(sealed) >= Overhead && sealed[0] == sealVersion && binary.BigEndian.Uint32(sealed[1:headerSize]) == s.keys.Load().current
+}
 
-func (s *Sealer) derive(id uint32, purpose string) (secret.Bytes, error) {
-	rootKey, ok := s.keys[id]
+// Reseal seals the content of a record under the current key.
+func (s *Sealer) Reseal(path string, sealed []byte) ([]byte, error) {
+	content, err := s.Open(path, sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(content)
+	return s.Seal(path, content)
+}
+
+// Derive makes keys for another purpose, such as the one that keeps pagination
+// markers from being forged: from the current root key the first, which what is new
+// takes, and from each of the others. Purposes are constants of the callers. They
+// are good until Generation changes.
+func (s *Sealer) Derive(purpose string) ([]secret.Bytes, error) {
+	k := s.keys.Load()
+	first, err := s.derive(k, k.current, purpose)
+	all := []secret.Bytes{first}
+	for id := range k.byID {
+		if err != nil || id == k.current {
+			continue
+		}
+		var other secret.Bytes
+		other, err = s.derive(k, id, purpose)
+		all = append(all, other)
+	}
+	return all, err
+}
+
+// Generation grows when Follow changes the keys.
+func (s *Sealer) Generation() uint64 { return s.keys.Load().generation }
+
+func (s *Sealer) derive(k *keys, id uint32, purpose string) (secret.Bytes, error) {
+	rootKey, ok := k.byID[id]
 	if !ok {
 		return secret.Bytes{}, ErrUnreadable
 	}
@@ -120,21 +175,21 @@ func (s *Sealer) DeriveFor(sealed []byte, purpose string) (secret.Bytes, error) 
 	if len(sealed) < Overhead || sealed[0] != sealVersion {
 		return secret.Bytes{}, ErrUnreadable
 	}
-	return s.derive(binary.BigEndian.Uint32(sealed[1:headerSize]), purpose)
+	return s.derive(s.keys.Load(), binary.BigEndian.Uint32(sealed[1:headerSize]), purpose)
 }
 
 // aead is the cipher for one path. A path is written a few times in its life,
 // not 2^32 times, so random nonces under its key never meet in practice.
-func (s *Sealer) aead(id uint32, path string) (cipher.AEAD, error) {
-	rootKey, ok := s.keys[id]
+func (s *Sealer) aead(k *keys, id uint32, path string) (cipher.AEAD, error) {
+	rootKey, ok := k.byID[id]
 	if !ok {
 		return nil, ErrUnreadable
 	}
-	k, err := hkdf.Expand(sha256.New, rootKey.Expose(), labelRecord+string(s.cluster[:])+path, 32)
+	own, err := hkdf.Expand(sha256.New, rootKey.Expose(), labelRecord+string(s.cluster[:])+path, 32)
 	if err != nil {
 		return nil, fmt.Errorf("seal: derive: %w", err)
 	}
-	block, err := aes.NewCipher(k)
+	block, err := aes.NewCipher(own)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}

@@ -13,7 +13,7 @@ func (s *Server) newFollower() *follow.Follower {
 	if !ok {
 		return nil
 	}
-	return follow.New(shared, follow.Options{Bound: s.config.MaxStaleness, Log: s.log, Caches: []follow.Cache{s.users, s.ring}})
+	return follow.New(shared, follow.Options{Bound: s.config.MaxStaleness, Log: s.log, Caches: []follow.Cache{rootKeys{s}, s.users, s.ring}})
 }
 
 // followStore lets it run until unfollow is called.

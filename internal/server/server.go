@@ -22,6 +22,7 @@ import (
 	"trent/internal/keypool"
 	"trent/internal/keyring"
 	"trent/internal/pipeline"
+	"trent/internal/rekey"
 	"trent/internal/root"
 	"trent/internal/seal"
 	"trent/internal/sigv4"
@@ -51,6 +52,9 @@ type Server struct {
 	time   timekeeper
 	vitals vitals.Board
 	pool   *keypool.Pool
+	rekey  *rekey.Job
+
+	rekeyNow chan struct{} // there is something to do for it
 
 	proxies *xks.Client
 	users   *identity.Directory
@@ -91,7 +95,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, err
 	}
 	paceGC()
-	s := &Server{config: o, log: log, now: now, files: f, roots: roots, store: st, stop: make(chan struct{})}
+	s := &Server{config: o, log: log, now: now, files: f, roots: roots, store: st, stop: make(chan struct{}), rekeyNow: make(chan struct{}, 1)}
 	if err := s.build(ctx, f, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -149,7 +153,8 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	}
 	s.follow = s.newFollower()
 	s.time = timekeeper{store: s.store, sealer: sealer, counted: follow.SinceBoot}
-	s.pool = keypool.New(sealer)
+	s.rekey = s.newRekey()
+	s.pool = keypool.New(sealer.Under(seal.PartKey{Key: seal.NewKey()})) // of this process alone, whatever root keys come
 	path := s.config.AuditFile
 	if path == "" {
 		path = f.audit
@@ -169,7 +174,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.vitals.All, Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.vitals.All, Rekey: s, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,
@@ -283,6 +288,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.sweeping.Go(s.sweep)
 	s.sweeping.Go(func() { s.probe(s.proxies) })
 	s.sweeping.Go(func() { s.probeRoots(s.config.RootProbe) })
+	s.sweeping.Go(s.rekeyWhenDue)
 	done := make(chan error, 1)
 	go func() { done <- s.door.Serve(l) }()
 	var failed error

@@ -42,6 +42,11 @@ func (in *DescribeDeploymentInput) UnmarshalForm(f *query.Form) error {
 }
 
 // UnmarshalForm implements query.Input.
+func (in *DescribeRekeyInput) UnmarshalForm(f *query.Form) error {
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
 func (in *ExplainDecisionInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
@@ -55,6 +60,12 @@ func (in *ListAccountsInput) UnmarshalForm(f *query.Form) error {
 
 // UnmarshalForm implements query.Input.
 func (in *ReopenAccountInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
+func (in *StartRekeyInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
 }
@@ -114,4 +125,9 @@ func (in *ListAccountsInput) read(f *query.Form, at string) {
 
 func (in *ReopenAccountInput) read(f *query.Form, at string) {
 	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
+}
+
+func (in *StartRekeyInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.Strings(at+"GiveUp", &in.GiveUp))
+	in.got.Mark(1, f.Boolean(at+"DropOldNow", &in.DropOldNow))
 }

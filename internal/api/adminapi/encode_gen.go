@@ -116,6 +116,29 @@ func (out *DescribeDeploymentOutput) AppendXML(dst []byte) []byte {
 }
 
 // AppendXML appends the members that are there.
+func (out *DescribeRekeyOutput) AppendXML(dst []byte) []byte {
+	if out.UnderWay {
+		dst = query.Boolean(dst, "UnderWay", out.UnderWay)
+	}
+	if out.Stage != "" {
+		dst = query.String(dst, "Stage", out.Stage)
+	}
+	if out.Done != 0 {
+		dst = query.Integer(dst, "Done", out.Done)
+	}
+	if out.Total != 0 {
+		dst = query.Integer(dst, "Total", out.Total)
+	}
+	if !out.StartDate.IsZero() {
+		dst = query.Timestamp(dst, "StartDate", out.StartDate)
+	}
+	if !out.RetireDate.IsZero() {
+		dst = query.Timestamp(dst, "RetireDate", out.RetireDate)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
 func (out *ExplainDecisionOutput) AppendXML(dst []byte) []byte {
 	dst = query.Boolean(dst, "Allowed", out.Allowed)
 	if out.Explanation != "" {
@@ -264,6 +287,16 @@ func (in *DescribeDeploymentInput) AppendMember(dst []byte, member string) ([]by
 }
 
 // AppendMember implements Input.
+func (in *DescribeRekeyInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
 func (in *ExplainDecisionInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	if !in.Has(member) {
 		return dst, false
@@ -307,6 +340,20 @@ func (in *ReopenAccountInput) AppendMember(dst []byte, member string) ([]byte, b
 	switch member {
 	case "AccountId":
 		return jsonout.String(dst, in.AccountId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *StartRekeyInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "GiveUp":
+		return jsonout.Strings(dst, in.GiveUp), true
+	case "DropOldNow":
+		return jsonout.Boolean(dst, in.DropOldNow), true
 	}
 	return dst, false
 }

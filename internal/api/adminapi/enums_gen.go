@@ -35,3 +35,21 @@ var effectValues = [...]Effect{
 
 // Values lists the values in the order of the model.
 func (Effect) Values() []Effect { v := effectValues; return v[:] }
+
+// RekeyStageType is an enum; any other value that was sent is kept as it is.
+type RekeyStageType string
+
+const (
+	RekeyStageTypePreparing RekeyStageType = "Preparing"
+	RekeyStageTypeSealing   RekeyStageType = "Sealing"
+	RekeyStageTypeRetiring  RekeyStageType = "Retiring"
+)
+
+var rekeyStageTypeValues = [...]RekeyStageType{
+	RekeyStageTypePreparing,
+	RekeyStageTypeSealing,
+	RekeyStageTypeRetiring,
+}
+
+// Values lists the values in the order of the model.
+func (RekeyStageType) Values() []RekeyStageType { v := rekeyStageTypeValues; return v[:] }

@@ -66,6 +66,14 @@ var operations = []*api.Operation{
 		New:           func() api.Input { return new(DescribeDeploymentInput) },
 	},
 	{
+		Name:          "DescribeRekey",
+		Errors:        []fault.Code{},
+		Members:       describeRekeyInputMembers,
+		Output:        api.StructOutput,
+		OutputMembers: describeRekeyOutputMembers,
+		New:           func() api.Input { return new(DescribeRekeyInput) },
+	},
+	{
 		Name:          "ExplainDecision",
 		Errors:        []fault.Code{NoSuchEntity, InvalidInput},
 		Members:       explainDecisionInputMembers,
@@ -88,6 +96,13 @@ var operations = []*api.Operation{
 		Output:  api.NoOutput,
 		New:     func() api.Input { return new(ReopenAccountInput) },
 	},
+	{
+		Name:    "StartRekey",
+		Errors:  []fault.Code{InvalidInput},
+		Members: startRekeyInputMembers,
+		Output:  api.NoOutput,
+		New:     func() api.Input { return new(StartRekeyInput) },
+	},
 }
 
 // Lookup finds an operation by its name.
@@ -105,12 +120,16 @@ func Lookup(name string) (*api.Operation, bool) {
 		return operations[4], true
 	case "DescribeDeployment":
 		return operations[5], true
-	case "ExplainDecision":
+	case "DescribeRekey":
 		return operations[6], true
-	case "ListAccounts":
+	case "ExplainDecision":
 		return operations[7], true
-	case "ReopenAccount":
+	case "ListAccounts":
 		return operations[8], true
+	case "ReopenAccount":
+		return operations[9], true
+	case "StartRekey":
+		return operations[10], true
 	}
 	return nil, false
 }
@@ -166,6 +185,17 @@ var describeDeploymentOutputMembers = []api.Member{
 	{Name: "Vitals", Kind: api.KindList},
 }
 
+var describeRekeyInputMembers = []api.Member{}
+
+var describeRekeyOutputMembers = []api.Member{
+	{Name: "UnderWay", Kind: api.KindBoolean},
+	{Name: "Stage", Kind: api.KindEnum},
+	{Name: "Done", Kind: api.KindInteger},
+	{Name: "Total", Kind: api.KindInteger},
+	{Name: "StartDate", Kind: api.KindTimestamp},
+	{Name: "RetireDate", Kind: api.KindTimestamp},
+}
+
 var explainDecisionInputMembers = []api.Member{
 	{Name: "PrincipalArn", Kind: api.KindString, Required: true},
 	{Name: "ActionName", Kind: api.KindString, Required: true},
@@ -193,4 +223,9 @@ var listAccountsOutputMembers = []api.Member{
 
 var reopenAccountInputMembers = []api.Member{
 	{Name: "AccountId", Kind: api.KindString, Required: true},
+}
+
+var startRekeyInputMembers = []api.Member{
+	{Name: "GiveUp", Kind: api.KindList},
+	{Name: "DropOldNow", Kind: api.KindBoolean},
 }

@@ -144,6 +144,26 @@ type DescribeDeploymentOutput struct {
 	Vitals []Vital
 }
 
+// DescribeRekeyInput is the request of DescribeRekey.
+type DescribeRekeyInput struct {
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *DescribeRekeyInput) Has(member string) bool {
+	return in.got.Named(describeRekeyInputMembers, member)
+}
+
+// DescribeRekeyOutput is the answer of DescribeRekey.
+type DescribeRekeyOutput struct {
+	UnderWay   bool
+	Stage      RekeyStageType
+	Done       int
+	Total      int
+	StartDate  time.Time
+	RetireDate time.Time
+}
+
 // ExplainDecisionInput is the request of ExplainDecision.
 type ExplainDecisionInput struct {
 	PrincipalArn string // required
@@ -197,6 +217,19 @@ type ReopenAccountInput struct {
 // Has reports whether the member was present when this was decoded.
 func (in *ReopenAccountInput) Has(member string) bool {
 	return in.got.Named(reopenAccountInputMembers, member)
+}
+
+// StartRekeyInput is the request of StartRekey.
+type StartRekeyInput struct {
+	GiveUp     []string
+	DropOldNow bool
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *StartRekeyInput) Has(member string) bool {
+	return in.got.Named(startRekeyInputMembers, member)
 }
 
 // Vital is a structure of the model.

@@ -54,6 +54,13 @@ func (in *DescribeDeploymentInput) Validate() error {
 }
 
 // Validate implements Input.
+func (in *DescribeRekeyInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
 func (in *ExplainDecisionInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
@@ -69,6 +76,13 @@ func (in *ListAccountsInput) Validate() error {
 
 // Validate implements Input.
 func (in *ReopenAccountInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
+func (in *StartRekeyInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
 	return v.Fault(query.ValidationError)
@@ -161,6 +175,9 @@ func (in *CreateFixedKeyInput) check(v *check.Violations, up *check.Path) {
 func (in *DescribeDeploymentInput) check(v *check.Violations, up *check.Path) {
 }
 
+func (in *DescribeRekeyInput) check(v *check.Violations, up *check.Path) {
+}
+
 func (in *ExplainDecisionInput) check(v *check.Violations, up *check.Path) {
 	if in.got.Has(0) {
 		checkArnType(v, check.At(up, "principalArn"), in.PrincipalArn)
@@ -200,6 +217,12 @@ func (in *ReopenAccountInput) check(v *check.Violations, up *check.Path) {
 		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
 	} else {
 		v.Null(check.At(up, "accountId"))
+	}
+}
+
+func (in *StartRekeyInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkRootNameListType(v, check.At(up, "giveUp"), in.GiveUp)
 	}
 }
 
@@ -375,6 +398,29 @@ func checkRegionType(v *check.Violations, at check.Path, value string) {
 	}
 	if n > 32 {
 		v.Value(at, value, check.LengthAtMost+"32")
+	}
+}
+
+func checkRootNameListType(v *check.Violations, at check.Path, list []string) {
+	n := len(list)
+	if n > 16 {
+		v.Value(at, check.Listed(list), check.LengthAtMost+"16")
+	}
+	for _, value := range list {
+		if check.Units(value) < 1 || check.Units(value) > 256 {
+			v.Value(at, check.Listed(list), check.ItemsMustBeGood+"[Member must have length less than or equal to 256, Member must have length greater than or equal to 1]")
+			break
+		}
+	}
+}
+
+func checkRootNameType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
+	if n < 1 {
+		v.Value(at, value, check.LengthAtLeast+"1")
+	}
+	if n > 256 {
+		v.Value(at, value, check.LengthAtMost+"256")
 	}
 }
 
