@@ -56,6 +56,7 @@ pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, 
 api, fault                                                  < conformance
 audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault, store                                           < follow
+record, seal, store                                         < ledger
 store                                                       < store/bolt, store/etcd, store/storetest
 NONE                                                        < store/etcd/etcdtest
 iam                                                         < iam/iamtest
@@ -83,7 +84,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/tpm", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance", "store/etcd"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/tpm", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance", "store/etcd", "ledger"}
 
 type goPackage struct {
 	ImportPath string
