@@ -21,6 +21,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/keypool"
 	"trent/internal/keyring"
+	"trent/internal/ledger"
 	"trent/internal/pipeline"
 	"trent/internal/root"
 	"trent/internal/seal"
@@ -37,7 +38,9 @@ type Server struct {
 
 	files   files
 	roots   []root.Locator
-	store   store.Store
+	raw     store.Store // what the ledger lies on
+	ledger  *ledger.Ledger
+	store   store.Store // the ledger
 	sealer  *seal.Sealer
 	set     settings
 	setRev  store.Rev
@@ -88,7 +91,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, err
 	}
 	paceGC()
-	s := &Server{config: o, log: log, now: now, files: f, roots: roots, store: st, stop: make(chan struct{})}
+	s := &Server{config: o, log: log, now: now, files: f, roots: roots, raw: st, stop: make(chan struct{})}
 	if err := s.build(ctx, f, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -121,10 +124,14 @@ func checkFiles(c config.Store, f files) error {
 
 // build unseals the store and puts the rooms together.
 func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) error {
-	u, err := unseal(ctx, s.store, f, s.roots, s.log)
+	u, err := unseal(ctx, s.raw, f, s.roots, s.log)
 	if err != nil {
 		return err
 	}
+	if s.ledger, err = openLedger(ctx, s.raw, &u, LedgerOptions(s.now), s.log); err != nil {
+		return err
+	}
+	s.store = s.ledger
 	sealer, set := u.sealer, u.set
 	s.sealer, s.set, s.setRev = u.sealer, u.set, u.rev
 	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
