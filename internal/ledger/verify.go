@@ -45,17 +45,23 @@ type Report struct {
 // MaxFindings bounds the findings that are kept.
 const MaxFindings = 1000
 
-func (r *Report) find(path, what string, args ...any) {
+// Add adds what else was found.
+func (r *Report) Add(f Finding) {
 	if len(r.Findings) == MaxFindings {
 		r.More++
 		return
 	}
-	r.Findings = append(r.Findings, Finding{path, fmt.Sprintf(what, args...)})
+	r.Findings = append(r.Findings, f)
+}
+
+func (r *Report) find(path, what string, args ...any) {
+	r.Add(Finding{path, fmt.Sprintf(what, args...)})
 }
 
 // Verify reads all of a store at one moment: the log, whose chain it computes anew, and
 // every record, which must be what the log says. look, if not nil, is called with each
-// record that the log does not speak of itself, in the order of the paths, and says what else is wrong with it.
+// record but those of the log itself, in the order of their paths, and says what else is wrong
+// with it.
 // An error says that the store could not be read to its end. It takes about 100 bytes of memory
 // for a record.
 func Verify(ctx context.Context, from store.Snapshot, sealer *seal.Sealer, o Options, look func(store.Record) error) (*Report, error) {
@@ -182,6 +188,9 @@ func (v *verifier) readRecords() error {
 			v.Records++
 			if v.headed {
 				v.compare(r)
+			}
+			if r.Rev > v.from.Rev() {
+				v.find(r.Path, "this record is of revision %d, and the store has come to %d", r.Rev, v.from.Rev())
 			}
 		}
 		if v.look == nil {
