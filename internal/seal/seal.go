@@ -46,6 +46,7 @@ type Sealer struct {
 	cluster ClusterID
 	keys    map[uint32]secret.Bytes
 	current uint32
+	epoch   uint64 // 0: the first one
 }
 
 // NewKey draws a key for Under.
@@ -63,6 +64,15 @@ const ownKey = 0
 // part do not open with another's key.
 func (s *Sealer) Under(key secret.Bytes) *Sealer {
 	return &Sealer{cluster: s.cluster, keys: map[uint32]secret.Bytes{ownKey: key}, current: ownKey}
+}
+
+// InEpoch is the sealer of an epoch of the store, from 1. Records are the same in all; keys for
+// other purposes are not, so what they have made outside of the store, such as tokens, ends
+// with an epoch.
+func (s *Sealer) InEpoch(n uint64) *Sealer {
+	e := *s
+	e.epoch = n
+	return &e
 }
 
 // Cluster is the id of the store that the sealer belongs to.
@@ -107,7 +117,11 @@ func (s *Sealer) derive(id uint32, purpose string) (secret.Bytes, error) {
 	if !ok {
 		return secret.Bytes{}, ErrUnreadable
 	}
-	b, err := hkdf.Expand(sha256.New, rootKey.Expose(), "trent purpose v1\x00"+string(s.cluster[:])+purpose, 32)
+	info := "trent purpose v1\x00" + string(s.cluster[:]) + purpose
+	if s.epoch > 1 {
+		info = "trent epoch purpose v1\x00" + string(s.cluster[:]) + string(binary.BigEndian.AppendUint64(nil, s.epoch)) + purpose
+	}
+	b, err := hkdf.Expand(sha256.New, rootKey.Expose(), info, 32)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("seal: derive: %w", err)
 	}
