@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type status struct {
 	Ready    bool
 	Region   string
 	Keys     string // a number, or "1000+"; empty where they could not be listed
+	Anchors  string // each with its age; empty where the server does not say, which it does on its own machine alone
 	Problem  string `json:",omitempty"`
 }
 
@@ -31,7 +33,7 @@ func (c *statusCmd) Run(w *world) error {
 			return err
 		}
 	} else if err := printFacts(w.stdout, []fact{
-		{"Server", s.Endpoint}, {"Alive", yesNo(s.Alive)}, {"Ready", yesNo(s.Ready)}, {"Region", s.Region}, {"Keys", s.Keys}, {"Problem", s.Problem},
+		{"Server", s.Endpoint}, {"Alive", yesNo(s.Alive)}, {"Ready", yesNo(s.Ready)}, {"Region", s.Region}, {"Keys", s.Keys}, {"Anchors", s.Anchors}, {"Problem", s.Problem},
 	}); err != nil {
 		return err
 	}
@@ -48,14 +50,16 @@ func (c *statusCmd) ask(w *world) status {
 		s.Problem = err.Error()
 		return s
 	}
-	if s.Alive, err = probe(w.ctx, h, c.Endpoint, "/health"); err != nil {
+	if s.Alive, _, err = probe(w.ctx, h, c.Endpoint, "/health"); err != nil {
 		s.Problem = explain(err).Error()
 		return s
 	}
-	if s.Ready, err = probe(w.ctx, h, c.Endpoint, "/ready"); err != nil {
+	ready, details, err := probe(w.ctx, h, c.Endpoint, "/ready")
+	if err != nil {
 		s.Problem = explain(err).Error()
 		return s
 	}
+	s.Ready, s.Anchors = ready, anchorsIn(details)
 	client, err := c.client()
 	if err != nil {
 		s.Problem = err.Error()
@@ -74,19 +78,31 @@ func (c *statusCmd) ask(w *world) status {
 	return s
 }
 
-func probe(ctx context.Context, h *http.Client, endpoint, path string) (bool, error) {
+// anchorsIn are the lines about anchors in what /ready says.
+func anchorsIn(details string) string {
+	var all []string
+	for line := range strings.Lines(details) {
+		if about, ok := strings.CutPrefix(line, "anchor: "); ok {
+			all = append(all, strings.TrimSpace(about))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+func probe(ctx context.Context, h *http.Client, endpoint, path string) (ok bool, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(endpoint, "/")+path, nil)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	res, err := h.Do(req)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	defer res.Body.Close()
-	return res.StatusCode == http.StatusOK, nil
+	body, err := io.ReadAll(io.LimitReader(res.Body, 16<<10))
+	return res.StatusCode == http.StatusOK, string(body), err
 }
 
 func yesNo(b bool) string {

@@ -46,8 +46,11 @@ type Options struct {
 	Mode string
 	// Ready says why the server should get no requests at the moment, or nil.
 	Ready func() error
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Details is what /ready says further of the state of the server, in lines, to who asks
+	// from this machine and not by way of a proxy; nil: nothing.
+	Details func() string
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Server is the door. Make it with New.

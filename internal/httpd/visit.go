@@ -179,6 +179,14 @@ func isProbe(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && (r.RequestURI == "/health" || r.RequestURI == "/ready")
 }
 
+// details is what only who is on this machine is told.
+func (c *conn) details(r *http.Request) string {
+	if c.server.o.Details == nil || !c.peer.Unmap().IsLoopback() || r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != "" {
+		return ""
+	}
+	return c.server.o.Details()
+}
+
 // probe answers whether the process lives, and whether it should get requests.
 // Probes are not requests of the API, and are not in the audit.
 func (c *conn) probe(r *http.Request) bool {
@@ -188,6 +196,7 @@ func (c *conn) probe(r *http.Request) bool {
 			c.server.o.Log.Warn("not ready", "error", err)
 			status, text = "503 Service Unavailable", "not ready\n" // why is in the log: a stranger may ask
 		}
+		text += c.details(r)
 	}
 	more := r.ContentLength == 0 && !r.Close && r.ProtoAtLeast(1, 1) && !c.server.closing.Load()
 	b := "HTTP/1.1 " + status + "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: " + strconv.Itoa(len(text)) + "\r\nDate: " + c.server.now() + c.server.mode

@@ -23,16 +23,26 @@ func LedgerOptions(now func() time.Time) ledger.Options {
 }
 
 // openLedger opens the ledger of a store that has been unsealed, and begins one where
-// there has never been any.
-func openLedger(ctx context.Context, st store.Store, u *unsealed, o ledger.Options, log *slog.Logger) (*ledger.Ledger, error) {
+// there has never been any. Nothing is written before the anchors have agreed.
+func openLedger(ctx context.Context, st store.Store, u *unsealed, o ledger.Options, a *anchors, log *slog.Logger) (*ledger.Ledger, error) {
 	l, err := ledger.Open(ctx, st, u.sealer, o)
+	if err == nil || errors.Is(err, ledger.ErrNoHead) {
+		if err := a.check(ctx, l, u.sealer); err != nil {
+			return nil, fmt.Errorf("the store is not served: %w", err)
+		}
+	}
 	switch {
-	case errors.Is(err, ledger.ErrNoHead) && u.set.Ledger != 0:
+	case errors.Is(err, ledger.ErrNoHead) && u.set.Ledger != 0 && a.accepted == nil:
 		return nil, fmt.Errorf("%w, and it had one since %s: somebody has removed it. Put the store back from a backup", err, time.UnixMilli(u.set.Ledger).UTC().Format(time.RFC3339))
 	case errors.Is(err, ledger.ErrNoHead):
-		return beginLedger(ctx, st, u, o, log)
+		if l, err = beginLedger(ctx, st, u, o, log); err != nil {
+			return nil, err
+		}
 	case err != nil:
 		return nil, fmt.Errorf("%w. Run trent fsck to see what is wrong, and put the store back from a backup", err)
+	}
+	if err := a.settle(ctx, l); err != nil {
+		return nil, err
 	}
 	return l, rememberLedger(ctx, l, u, o.Now())
 }
@@ -48,7 +58,7 @@ func beginLedger(ctx context.Context, st store.Store, u *unsealed, o ledger.Opti
 		return nil, err
 	}
 	log.Info("the log of changes begins: the store had none, and its records count as they are", "records", n)
-	return l, rememberLedger(ctx, l, u, o.Now())
+	return l, nil
 }
 
 // rememberLedger writes into the settings that there is a ledger, so that a store without

@@ -109,7 +109,7 @@ func (a *RootAdmin) Remove(ctx context.Context, name string) error {
 }
 
 func (a *RootAdmin) replace(ctx context.Context, old store.Record, value []byte, u unsealed) error {
-	l, err := openLedger(ctx, a.store, &u, LedgerOptions(time.Now), a.log)
+	l, err := openLedger(ctx, a.store, &u, LedgerOptions(time.Now), &anchors{}, a.log)
 	if err != nil {
 		return err
 	}

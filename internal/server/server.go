@@ -40,6 +40,7 @@ type Server struct {
 	roots   []root.Locator
 	raw     store.Store // what the ledger lies on
 	ledger  *ledger.Ledger
+	anchors *anchors
 	store   store.Store // the ledger
 	sealer  *seal.Sealer
 	set     settings
@@ -95,6 +96,7 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 	if err := s.build(ctx, f, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	s.anchors.follow(s.ledger, s.sealer, s.now)
 	s.followStore()
 	s.sayFIPS()
 	s.warnOfDev()
@@ -128,10 +130,17 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	if err != nil {
 		return err
 	}
-	if s.ledger, err = openLedger(ctx, s.raw, &u, LedgerOptions(s.now), s.log); err != nil {
+	if s.anchors, err = openAnchors(s.config, s.log); err != nil {
+		return err
+	}
+	keep := LedgerOptions(s.now)
+	keep.Moved = s.anchors.notice
+	if s.ledger, err = openLedger(ctx, s.raw, &u, keep, s.anchors, s.log); err != nil {
 		return err
 	}
 	s.store = s.ledger
+	// What was given out before a rollback that was accepted is void.
+	u.sealer = u.sealer.InEpoch(s.ledger.Position().Epoch)
 	sealer, set := u.sealer, u.set
 	s.sealer, s.set, s.setRev = u.sealer, u.set, u.rev
 	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
@@ -157,6 +166,9 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
 		return err
 	}
+	if err := s.writeDownRollback(); err != nil {
+		return err
+	}
 	web, err := webIdentities(s.config)
 	if err != nil {
 		return err
@@ -180,7 +192,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 			Connections: s.config.MaxConnections, ConnectionsByAddr: s.config.MaxConnectionsPerAddress,
 			BodyBytes: maxBodies,
 		},
-		TLS: tlsConfig, TrustedProxies: proxies, Ready: s.ready, Log: s.log, Now: s.now,
+		TLS: tlsConfig, TrustedProxies: proxies, Ready: s.ready, Details: func() string { return s.anchors.describe(s.now()) }, Log: s.log, Now: s.now,
 	})
 	return nil
 }
@@ -308,7 +320,9 @@ func (s *Server) Close() error {
 		s.unfollow()
 		s.sweeping.Wait()
 		s.pool.Close()
-		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()))
+		s.anchors.close()
+		err = errors.Join(err, s.store.Close(), s.audit.Close())
 	})
 	return err
 }
