@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -149,7 +148,7 @@ func TestSEC_E02_BentBits(t *testing.T) {
 func TestSEC_E02_StoreWithoutALog(t *testing.T) {
 	c := tenanted(t)
 	withoutLog(t, c)
-	past(t, c, store.Batch{Delete: []string{"log/head"}})
+	past(t, c, deleteHead())
 	if _, err := openSaying(t, c); err == nil || !strings.Contains(err.Error(), "somebody has removed it") {
 		t.Fatalf("a log that was taken away: %v", err)
 	}
@@ -165,6 +164,8 @@ func TestSEC_E02_StoreWithoutALog(t *testing.T) {
 		t.Fatalf("the second start: %v, %s", err, log)
 	}
 }
+
+func deleteHead() store.Batch { return store.Batch{Delete: []string{"log/head"}} }
 
 // withoutLog takes all entries away.
 func withoutLog(t *testing.T, c config.Store) {
@@ -248,18 +249,11 @@ func answering(t *testing.T, s *Server) (url string, stop func()) {
 // called is the answer to a call that must succeed.
 func called(t *testing.T, url string, cred aws.Credentials, target, body string) []byte {
 	t.Helper()
-	r := request(t, cred, target, body)
-	r.Host, r.URL.Host, r.Body = r.URL.Host, strings.TrimPrefix(url, "http://"), io.NopCloser(strings.NewReader(body))
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
+	status, answer := answered(t, url, cred, target, body)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %s", target, status, answer)
 	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %d %s %v", target, res.StatusCode, answer, err)
-	}
-	return answer
+	return []byte(answer)
 }
 
 func keyIDOf(t *testing.T, created []byte) string {
