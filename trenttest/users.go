@@ -12,9 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"trent/internal/identity"
+	"trent/internal/ledger"
 	"trent/internal/root"
 	"trent/internal/root/file"
 	"trent/internal/seal"
+	"trent/internal/server"
 	"trent/internal/store/bolt"
 )
 
@@ -45,7 +47,11 @@ func addUsers(ctx context.Context, dir string, users []user, now time.Time) (_ m
 	if err != nil {
 		return nil, err
 	}
-	d, err := identity.Open(ctx, st, sealer, "aws")
+	l, err := ledger.Open(ctx, st, sealer, server.LedgerOptions(time.Now))
+	if err != nil {
+		return nil, err
+	}
+	d, err := identity.Open(ctx, l, sealer, "aws")
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Serve the keys of a data directory."`
 	Status      statusCmd      `cmd:"" help:"Tell how a server is."`
 	Store       storeCmd       `cmd:"" help:"Copy a store."`
+	Fsck        fsckCmd        `cmd:"" help:"Read all of a store, and tell what is missing, altered, put back or unreadable."`
 	Root        rootCmd        `cmd:"" help:"List, test, add and remove roots of trust of a data directory."`
 	Rekey       rekeyCmd       `cmd:"" help:"Give a running server's store new root keys, and its accounts new keys of their own."`
 	Key         keyCmd         `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`

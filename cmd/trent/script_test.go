@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,8 @@ import (
 
 	"trent/internal/config"
 	"trent/internal/server"
+	"trent/internal/store"
+	"trent/internal/store/bolt"
 	"trent/trenttest/process"
 	"trent/trenttest/raw"
 )
@@ -56,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"field":    fieldCmd,
 			"bend":     bendCmd,
 			"damage":   damageCmd,
+			"tamper":   tamperCmd,
 			"lines":    linesCmd,
 			"selfsign": selfsignCmd,
 		},
@@ -381,6 +385,17 @@ func damageCmd(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[2])
 	ts.Check(err)
 	ts.Check(os.WriteFile(path, bend(b, args[1], n), info.Mode().Perm()))
+}
+
+// tamperCmd takes a record out of a store, past Trent: tamper FILE delete PATH.
+func tamperCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 || args[1] != "delete" {
+		ts.Fatalf("usage: tamper FILE delete PATH")
+	}
+	st, err := bolt.Open(ts.MkAbs(args[0]), bolt.Options{})
+	ts.Check(err)
+	_, err = st.Commit(context.Background(), store.Batch{Delete: args[2:]})
+	ts.Check(errors.Join(err, st.Close()))
 }
 
 // linesCmd checks how many lines a file has: lines FILE N.

@@ -113,7 +113,7 @@ func printVitals(to io.Writer, vitals []vital) error {
 	rows := make([][]string, len(vitals))
 	for i, v := range vitals {
 		state := "in order"
-		if !v.InOrder {
+		if v.Problem != "" {
 			state = v.Problem
 		}
 		rows[i] = []string{v.Kind, v.Name, v.CheckDate, state}

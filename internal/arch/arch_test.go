@@ -57,13 +57,16 @@ pipeline, action, api, api/adminapi, api/iamapi, arn, crypt, fault, grant, iam, 
 api, fault                                                  < conformance
 audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault, store                                           < follow
+record, seal, store                                         < ledger
 store                                                       < store/bolt, store/etcd, store/storetest
 NONE                                                        < store/etcd/etcdtest
 iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal
 root, root/kek, secret                                      < root/file, root/tpm, root/pkcs11
-root, secret                                                < root/awskms
+NONE                                                        < awsclient
+awsclient, root, secret                                     < root/awskms
+awsclient, ledger, root, seal                               < anchor
 root, root/kek, root/terminal, secret                       < root/passphrase, root/shares
 `
 
@@ -84,7 +87,7 @@ var forbidden = map[string][]string{
 }
 
 // cryptographers are the rooms in which a cryptographic package may appear.
-var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/tpm", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance", "store/etcd"}
+var cryptographers = []string{"crypt", "recipient", "recipient/nitro", "recipient/devroot", "seal", "sigv4", "audit", "root", "root/file", "root/kek", "root/passphrase", "root/awskms", "root/tpm", "root/shares", "secret", "httpd", "identity", "keyring", "oidc", "keystore", "xks", "xksproxy", "conformance", "store/etcd", "ledger", "anchor", "awsclient"}
 
 type goPackage struct {
 	ImportPath string

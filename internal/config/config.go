@@ -171,6 +171,18 @@ type Serve struct {
 	// default they are refused: no use of a key without a record of it.
 	AuditFailOpen bool `name:"audit-fail-open" env:"TRENT_AUDIT_FAIL_OPEN" help:"Answer even if the audit record cannot be written."`
 
+	// Anchors are places outside of the store that keep how far it has come, so that a start
+	// notices if all of it was put back to an older state: file:PLACE on another volume,
+	// s3://BUCKET/KEY?region=NAME, or tpm. docs/operations.md says how to choose. Each is moved on within
+	// seconds of a change (tpm: ten minutes) and at the end of the server. At the start at least one
+	// that holds anything must answer, and none may say that the store was put back.
+	Anchors []string `name:"anchor" placeholder:"KIND:PLACE" env:"TRENT_ANCHOR" help:"Where to keep how far the store has come; may be given again."`
+
+	// AcceptRollback goes on with a store that was put back to an older state, or for which no
+	// anchor vouches: it begins a new epoch, in which sessions and grant tokens of before are
+	// void, and the audit has a record of it. Give it for one start, not for good.
+	AcceptRollback bool `name:"accept-rollback" help:"Once: serve a store that was put back to an older state."`
+
 	// RootProbe is how often each root of trust that needs no person is asked to open the
 	// store, so that a lost one is known of before the next start. The log has a line when
 	// that changes. 0 is never.

@@ -87,6 +87,9 @@ type encodedUse struct {
 	Region  string `cbor:"3,keyasint"`
 }
 
+// Passing are the prefixes of paths of passing interest, as keyring's are.
+func Passing() []string { return []string{usedPrefix} }
+
 func usedPath(accessKeyID string) string { return usedPrefix + accessKeyID }
 
 // usesAtOnce is how many uses are stored in one batch.

@@ -123,8 +123,10 @@ type encodedLastUse struct {
 
 const lastUseVersion = 1
 
+const lastUsePrefix = "lastuse/"
+
 func (at recordKey) lastUsePath() string {
-	return "lastuse/" + at.account + "/" + at.region + "/" + at.name
+	return lastUsePrefix + at.account + "/" + at.region + "/" + at.name
 }
 
 // readLastUse reads what is stored: nothing there is no error.

@@ -59,6 +59,10 @@ func (r *Ring) Replay(ctx context.Context, s Sighting) (replayed, first bool, er
 	return s.At.Sub(firstSeen) > ReplayGrace, false, nil
 }
 
+// Passing are the prefixes of paths of passing interest: what lies there comes and goes by
+// the minute, and its loss gives nobody a key, so that no log of changes need tell of it.
+func Passing() []string { return []string{"seen/", lastUsePrefix} }
+
 // minute is a time to the minute in eight hexadecimal digits, which sort as it
 // does.
 func minute(t time.Time) string {

@@ -63,8 +63,11 @@ type Options struct {
 	Wrote func(path string, rev store.Rev)
 	// Settle is how long other nodes may take to learn of what is in the store; zero: there are none.
 	Settle time.Duration
-	Log    *slog.Logger
-	Now    func() time.Time
+	// MayDrop says why the old keys, under which nothing is sealed since a time, cannot go yet,
+	// or returns nil.
+	MayDrop func(since time.Time) error
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // A Job does it. It may be used by many goroutines.

@@ -15,7 +15,7 @@ import (
 
 // page is how many records are sealed again in one commit: with a condition for each they are
 // what a batch may have.
-const page = store.MaxBatch / 2
+const page = (store.MaxBatch - 2) / 2
 
 // stragglers is how long after the switch a request that had begun before it may still write what it
 // sealed under an old key.
@@ -98,6 +98,9 @@ func (w *work) retire(ctx context.Context) error {
 		return err
 	}
 	if err := w.clean(ctx); err != nil {
+		return err
+	}
+	if err := w.MayDrop(time.UnixMilli(w.state.Switched)); err != nil {
 		return err
 	}
 	if err := w.eachAccount(ctx, func(a *identity.Account) (identity.Change, bool) {

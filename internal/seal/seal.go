@@ -45,7 +45,8 @@ type ClusterID [16]byte
 // goroutines, also while Follow gives it others.
 type Sealer struct {
 	cluster ClusterID
-	keys    atomic.Pointer[keys]
+	keys    *atomic.Pointer[keys] // shared by the sealers of all epochs
+	epoch   uint64                // 0: the first one
 }
 
 // keys are those that a Sealer has at one time. They do not change.
@@ -56,7 +57,7 @@ type keys struct {
 }
 
 func newSealer(cluster ClusterID, current uint32, byID map[uint32]secret.Bytes) *Sealer {
-	s := &Sealer{cluster: cluster}
+	s := &Sealer{cluster: cluster, keys: new(atomic.Pointer[keys])}
 	s.keys.Store(&keys{byID: byID, current: current})
 	return s
 }
@@ -85,6 +86,15 @@ func (s *Sealer) Under(current PartKey, others ...PartKey) *Sealer {
 		byID[k.ID] = k.Key
 	}
 	return newSealer(s.cluster, current.ID, byID)
+}
+
+// InEpoch is the sealer of an epoch of the store, from 1. Records are the same in all; keys for
+// other purposes are not, so what they have made outside of the store, such as tokens, ends
+// with an epoch.
+func (s *Sealer) InEpoch(n uint64) *Sealer {
+	e := *s
+	e.epoch = n
+	return &e
 }
 
 // Cluster is the id of the store that the sealer belongs to.
@@ -162,7 +172,11 @@ func (s *Sealer) derive(k *keys, id uint32, purpose string) (secret.Bytes, error
 	if !ok {
 		return secret.Bytes{}, ErrUnreadable
 	}
-	b, err := hkdf.Expand(sha256.New, rootKey.Expose(), "trent purpose v1\x00"+string(s.cluster[:])+purpose, 32)
+	info := "trent purpose v1\x00" + string(s.cluster[:]) + purpose
+	if s.epoch > 1 {
+		info = "trent epoch purpose v1\x00" + string(s.cluster[:]) + string(binary.BigEndian.AppendUint64(nil, s.epoch)) + purpose
+	}
+	b, err := hkdf.Expand(sha256.New, rootKey.Expose(), info, 32)
 	if err != nil {
 		return secret.Bytes{}, fmt.Errorf("seal: derive: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"trent/internal/seal"
+	"trent/internal/secret"
 )
 
 var (
@@ -263,5 +264,26 @@ func TestFIPSOnly(t *testing.T) {
 	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("under fips140=only: %v\n%s", err, out)
+	}
+}
+
+// In a new epoch records open as before, and keys for other purposes are others.
+func TestInEpoch(t *testing.T) {
+	_, s := create(t, ours)
+	sealed := mustSeal(t, s, "a", []byte("x"))
+	second := s.InEpoch(2)
+	if got, err := second.Open("a", sealed); err != nil || string(got) != "x" {
+		t.Errorf("a record: %q, %v", got, err)
+	}
+	var keys []secret.Bytes
+	for _, e := range []*seal.Sealer{s, s.InEpoch(1), second, s.InEpoch(3)} {
+		k, err := e.Derive("p")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k...)
+	}
+	if !keys[0].Equal(keys[1]) || keys[0].Equal(keys[2]) || keys[2].Equal(keys[3]) {
+		t.Error("the first epoch must have the key without one, and each later one its own")
 	}
 }

@@ -316,6 +316,9 @@ func TestCopyStore(t *testing.T) {
 			t.Fatal(refused)
 		}
 	})
+	moved := c
+	moved.Kind = "etcd"
+	wantSound(t, moved)
 	if _, err := CopyStore(t.Context(), c, "bolt", "etcd", nil); !errors.Is(err, store.ErrDiffers) {
 		t.Errorf("from a file that is behind: %v; want ErrDiffers", err)
 	}
@@ -323,7 +326,17 @@ func TestCopyStore(t *testing.T) {
 	if back, err := CopyStore(t.Context(), c, "etcd", "bolt", nil); err != nil || back <= n {
 		t.Fatalf("back: %d, %v; there were %d before a key was made", back, err, n)
 	}
+	wantSound(t, c)
 	if err := open(t, c); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// wantSound wants that fsck finds nothing.
+func wantSound(t *testing.T, c config.Store) {
+	t.Helper()
+	r, err := Fsck(t.Context(), c)
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("fsck of %s: %+v, %v", filesOf(c).store, r, err)
 	}
 }

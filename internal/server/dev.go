@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"trent/internal/config"
-	"trent/internal/store"
 )
 
 // checkDev refuses dev mode where others could reach it, with TLS too: what it takes is
@@ -54,18 +51,7 @@ func (s *Server) rememberFixed(ctx context.Context) error {
 	}
 	set := s.set
 	set.Fixed = s.now().UnixMilli()
-	body, err := cbor.Marshal(set)
-	if err != nil {
-		return fmt.Errorf("encode the settings: %w", err)
-	}
-	sealed, err := s.sealer.Seal(settingsPath, append([]byte{settingsVersion}, body...))
-	if err != nil {
-		return err
-	}
-	rev, err := s.store.Commit(ctx, store.Batch{
-		If:  []store.Condition{{Path: settingsPath, Rev: s.setRev}},
-		Put: []store.Put{{Path: settingsPath, Value: sealed}},
-	})
+	rev, err := putSettings(ctx, s.store, s.sealer, set, s.setRev)
 	if err != nil {
 		return fmt.Errorf("remember dev mode: %w", err)
 	}

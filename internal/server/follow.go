@@ -9,7 +9,7 @@ import (
 // newFollower makes what keeps the caches true where other nodes write to the store as well; nil
 // where none do.
 func (s *Server) newFollower() *follow.Follower {
-	shared, ok := s.store.(follow.Store)
+	shared, ok := s.raw.(follow.Store)
 	if !ok {
 		return nil
 	}

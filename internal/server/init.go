@@ -7,11 +7,10 @@ import (
 	"os"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"trent/internal/arn"
 	"trent/internal/config"
 	"trent/internal/identity"
+	"trent/internal/ledger"
 	"trent/internal/root"
 	"trent/internal/seal"
 	"trent/internal/store"
@@ -33,6 +32,9 @@ type settings struct {
 	// Fixed is when the store first took a key or an access key that somebody had
 	// chosen, in Unix milliseconds; zero: it never did.
 	Fixed int64 `cbor:"4,keyasint,omitempty"`
+	// Ledger is since when the store has had a log of changes, in Unix milliseconds;
+	// zero: it was made by a Trent that had none.
+	Ledger int64 `cbor:"5,keyasint,omitempty"`
 }
 
 // ErrInitialised says that there is a deployment in the directory already.
@@ -127,22 +129,26 @@ func fill(ctx context.Context, st store.Store, roots []root.Root, o config.Init,
 	if err != nil {
 		return nil, err
 	}
-	body, err := cbor.Marshal(settings{Partition: o.Partition, Account: o.Account, Created: now.UnixMilli()})
-	if err != nil {
-		return nil, fmt.Errorf("encode the settings: %w", err)
-	}
-	sealed, err := s.Seal(settingsPath, append([]byte{settingsVersion}, body...))
+	sealed, err := sealSettings(s, settings{Partition: o.Partition, Account: o.Account, Created: now.UnixMilli(), Ledger: now.UnixMilli()})
 	if err != nil {
 		return nil, err
 	}
-	_, err = st.Commit(ctx, store.Batch{
+	keep := LedgerOptions(func() time.Time { return now })
+	if _, err := ledger.Begin(ctx, st, s, keep); err != nil {
+		return nil, err
+	}
+	l, err := ledger.Open(ctx, st, s, keep)
+	if err != nil {
+		return nil, err
+	}
+	_, err = l.Commit(ctx, store.Batch{
 		If:  []store.Condition{{Path: rootKeysPath}, {Path: settingsPath}},
 		Put: []store.Put{{Path: rootKeysPath, Value: container}, {Path: settingsPath, Value: sealed}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write the first records: %w", err)
 	}
-	d, err := identity.Open(ctx, st, s, o.Partition)
+	d, err := identity.Open(ctx, l, s, o.Partition)
 	if err != nil {
 		return nil, err
 	}

@@ -23,16 +23,16 @@ const metricsTimeout = 10 * time.Second
 // vitalsCollector shows the vitals as they are when it is asked. Their labels name no key, no
 // account and no place: what is on the board is for operators, and this is for a network.
 type vitalsCollector struct {
-	board               *vitals.Board
+	all                 func() []vitals.Vital
 	ok, checked, goodAt *prometheus.Desc
 }
 
-func newVitalsCollector(b *vitals.Board) *vitalsCollector {
+func newVitalsCollector(all func() []vitals.Vital) *vitalsCollector {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("trent_vital_"+name, help, []string{"kind", "name"}, nil)
 	}
 	return &vitalsCollector{
-		board:   b,
+		all:     all,
 		ok:      desc("ok", "Whether it is in order, 1 or 0: a root of trust opens the store, the clock is believed, and so on."),
 		checked: desc("checked_timestamp_seconds", "When that was looked at last."),
 		goodAt:  desc("last_ok_timestamp_seconds", "When it was in order last; not there if it has not been since the start."),
@@ -49,7 +49,7 @@ func (c *vitalsCollector) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *vitalsCollector) Collect(ch chan<- prometheus.Metric) {
 	seen := make(map[string]int)
-	for _, v := range c.board.All() {
+	for _, v := range c.all() {
 		name, _, _ := strings.Cut(v.Name, ":")
 		if seen[v.Kind+":"+name]++; seen[v.Kind+":"+name] > 1 {
 			name += "#" + strconv.Itoa(seen[v.Kind+":"+name])
@@ -82,7 +82,7 @@ func (s *Server) serveMetrics() error {
 		return fmt.Errorf("metrics-listen: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newVitalsCollector(&s.vitals), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(newVitalsCollector(s.allVitals), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: metricsTimeout}))
 	h := &http.Server{Handler: mux, ReadTimeout: metricsTimeout, WriteTimeout: metricsTimeout, MaxHeaderBytes: 8 << 10}

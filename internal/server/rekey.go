@@ -27,7 +27,7 @@ func (s *Server) newRekey() *rekey.Job {
 	}
 	return rekey.New(rekey.Options{
 		Store: s.store, Sealer: s.sealer, Users: s.users, Ring: s.ring, RootKeys: rootKeysPath,
-		Own: s.reseal, Wrote: s.resealed, Settle: settle, Log: s.log, Now: s.now,
+		Own: s.reseal, Wrote: s.resealed, Settle: settle, MayDrop: s.anchors.sealedSince, Log: s.log, Now: s.now,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"trent/internal/config"
 	"trent/internal/root"
@@ -82,7 +83,7 @@ func (a *RootAdmin) Add(ctx context.Context, locator string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return r.ID(), a.replace(ctx, rec, wider)
+	return r.ID(), a.replace(ctx, rec, wider, u)
 }
 
 // Remove takes a root of trust from the store. One of those that stay must open what
@@ -98,8 +99,8 @@ func (a *RootAdmin) Remove(ctx context.Context, name string) error {
 	}
 	var failed []error
 	for _, l := range a.roots {
-		if _, err := unsealWith(ctx, a.store, a.files, narrower, l); err == nil {
-			return a.replace(ctx, rec, narrower)
+		if u, err := unsealWith(ctx, a.store, a.files, narrower, l); err == nil {
+			return a.replace(ctx, rec, narrower, u)
 		} else {
 			failed = append(failed, err)
 		}
@@ -107,8 +108,12 @@ func (a *RootAdmin) Remove(ctx context.Context, name string) error {
 	return fmt.Errorf("%s stays: none of the roots of trust at hand would open the store without it. Name one that does with --root: %w", name, errors.Join(failed...))
 }
 
-func (a *RootAdmin) replace(ctx context.Context, old store.Record, value []byte) error {
-	_, err := a.store.Commit(ctx, store.Batch{
+func (a *RootAdmin) replace(ctx context.Context, old store.Record, value []byte, u unsealed) error {
+	l, err := openLedger(ctx, a.store, &u, LedgerOptions(time.Now), &anchors{}, a.log)
+	if err != nil {
+		return err
+	}
+	_, err = l.Commit(ctx, store.Batch{
 		If:  []store.Condition{{Path: rootKeysPath, Rev: old.Rev}},
 		Put: []store.Put{{Path: rootKeysPath, Value: value}},
 	})

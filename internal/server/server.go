@@ -21,6 +21,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/keypool"
 	"trent/internal/keyring"
+	"trent/internal/ledger"
 	"trent/internal/pipeline"
 	"trent/internal/rekey"
 	"trent/internal/root"
@@ -39,7 +40,10 @@ type Server struct {
 
 	files   files
 	roots   []root.Locator
-	store   store.Store
+	raw     store.Store // what the ledger lies on
+	ledger  *ledger.Ledger
+	anchors *anchors
+	store   store.Store // the ledger
 	sealer  *seal.Sealer
 	set     settings
 	setRev  store.Rev
@@ -95,10 +99,11 @@ func Open(ctx context.Context, c config.Store, o config.Serve, log *slog.Logger,
 		return nil, err
 	}
 	paceGC()
-	s := &Server{config: o, log: log, now: now, files: f, roots: roots, store: st, stop: make(chan struct{}), rekeyNow: make(chan struct{}, 1)}
+	s := &Server{config: o, log: log, now: now, files: f, roots: roots, raw: st, stop: make(chan struct{}), rekeyNow: make(chan struct{}, 1)}
 	if err := s.build(ctx, f, tlsConfig); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	s.anchors.follow(s.ledger, s.sealer, s.now)
 	s.followStore()
 	if err := s.serveMetrics(); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -131,10 +136,21 @@ func checkFiles(c config.Store, f files) error {
 
 // build unseals the store and puts the rooms together.
 func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) error {
-	u, err := unseal(ctx, s.store, f, s.roots, s.log)
+	u, err := unseal(ctx, s.raw, f, s.roots, s.log)
 	if err != nil {
 		return err
 	}
+	if s.anchors, err = openAnchors(s.config, s.log); err != nil {
+		return err
+	}
+	keep := LedgerOptions(s.now)
+	keep.Moved = s.anchors.notice
+	if s.ledger, err = openLedger(ctx, s.raw, &u, keep, s.anchors, s.log); err != nil {
+		return err
+	}
+	s.store = s.ledger
+	// What was given out before a rollback that was accepted is void.
+	u.sealer = u.sealer.InEpoch(s.ledger.Position().Epoch)
 	sealer, set := u.sealer, u.set
 	s.sealer, s.set, s.setRev = u.sealer, u.set, u.rev
 	if s.users, err = identity.Open(ctx, s.store, sealer, set.Partition); err != nil {
@@ -162,6 +178,9 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	if s.audit, err = audit.OpenFile(path, s.config.AuditSync); err != nil {
 		return err
 	}
+	if err := s.writeDownRollback(); err != nil {
+		return err
+	}
 	web, err := webIdentities(s.config)
 	if err != nil {
 		return err
@@ -174,7 +193,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.vitals.All, Rekey: s, Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.allVitals, Rekey: s, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,
@@ -314,7 +333,9 @@ func (s *Server) Close() error {
 		s.unfollow()
 		s.sweeping.Wait()
 		s.pool.Close()
-		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()), s.store.Close(), s.audit.Close())
+		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()))
+		s.anchors.close()
+		err = errors.Join(err, s.store.Close(), s.audit.Close())
 	})
 	return err
 }

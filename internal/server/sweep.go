@@ -30,7 +30,7 @@ func (s *Server) sweep() {
 		case <-uses.C:
 			err = s.ring.StoreUses(context.Background())
 		case <-t.C:
-			err = errors.Join(s.sweepNow(), s.users.StoreUses(context.Background()))
+			err = errors.Join(s.sweepNow(), s.users.StoreUses(context.Background()), s.tidy(context.Background()))
 		}
 		if err != nil {
 			s.log.Error("sweep", "error", err)

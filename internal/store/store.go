@@ -23,11 +23,13 @@ import (
 type Rev uint64
 
 // MaxPath and MaxValue bound one record, in bytes; MaxBatch bounds the number
-// of puts, deletes and conditions of one batch. Commit refuses more.
+// of puts, deletes and conditions of one batch. Commit refuses more. A batch of
+// MaxBatch leaves room in a transaction of etcd, which takes 128, for what a layer
+// above a store adds.
 const (
 	MaxPath  = 1024
 	MaxValue = 1 << 20
-	MaxBatch = 128
+	MaxBatch = 120
 )
 
 // A Record is what stands at a path. Value belongs to the receiver.
@@ -112,6 +114,46 @@ type Shared interface {
 	Progress(ctx context.Context) error
 }
 
+// A Wide store takes larger batches than MaxBatch from who puts those of several
+// callers together.
+type Wide interface {
+	Store
+
+	// Bounds says how large they may be.
+	Bounds() Bounds
+
+	// CommitWide is Commit with Bounds in the place of MaxBatch.
+	CommitWide(ctx context.Context, b Batch) (Rev, error)
+}
+
+// Bounds limit a wide batch.
+type Bounds struct {
+	Operations int // conditions, puts and deletes
+	Bytes      int // of values and paths, that of a condition twice, and Each for every operation
+	Each       int
+}
+
+// A Snapshotter is a Store that can be read as it was at one moment.
+type Snapshotter interface {
+	Store
+
+	// Snapshot is the state after the newest acknowledged commit. It must be closed:
+	// as long as it is open, a store may be unable to use space anew.
+	Snapshot(ctx context.Context) (Snapshot, error)
+}
+
+// A Snapshot is a state that no commit changes. After it was closed, or its store, its
+// methods return ErrClosed; of a store that keeps the past for a time only,
+// ErrUnavailable once it is gone.
+type Snapshot interface {
+	// Rev is the revision of the commit that made the state.
+	Rev() Rev
+	// Get and List are those of Store.
+	Get(ctx context.Context, path string) (Record, error)
+	List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]Record, error)
+	Close() error
+}
+
 // What a Store refuses with, beside *Conflict.
 var (
 	ErrNotFound = errors.New("store: no record at this path")
@@ -143,8 +185,11 @@ func (c *Conflict) Error() string {
 
 // Check validates a batch against the bounds and rules above; implementations
 // call it first.
-func (b Batch) Check() error {
-	if n := len(b.If) + len(b.Put) + len(b.Delete); n == 0 || n > MaxBatch {
+func (b Batch) Check() error { return b.CheckWithin(MaxBatch) }
+
+// CheckWithin is Check with another bound than MaxBatch.
+func (b Batch) CheckWithin(operations int) error {
+	if n := b.Operations(); n == 0 || n > operations {
 		return ErrInvalid
 	}
 	written := make(map[string]struct{}, len(b.Put)+len(b.Delete))
@@ -167,5 +212,8 @@ func (b Batch) Check() error {
 	}
 	return nil
 }
+
+// Operations is the number of conditions, puts and deletes.
+func (b Batch) Operations() int { return len(b.If) + len(b.Put) + len(b.Delete) }
 
 func validPath(p string) bool { return len(p) > 0 && len(p) <= MaxPath }

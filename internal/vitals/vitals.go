@@ -12,8 +12,9 @@ import (
 
 // Kinds of vitals.
 const (
-	Root  = "root"  // a root of trust opens the store
-	Clock = "clock" // the clock is believed
+	Root   = "root"   // a root of trust opens the store
+	Clock  = "clock"  // the clock is believed
+	Anchor = "anchor" // an anchor holds how far the store has come
 )
 
 // A Vital is one of them. It holds nothing secret.

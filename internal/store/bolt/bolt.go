@@ -65,6 +65,7 @@ type Store struct {
 	seen     snapshot
 	past     history
 	watchers map[*watcher]struct{}
+	held     map[*held]struct{}
 }
 
 // Create makes a new store at path and opens it. It refuses if anything
@@ -106,6 +107,7 @@ func start(path string, file *os.File, opts Options) (*Store, error) {
 		lead:     make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 		watchers: make(map[*watcher]struct{}),
+		held:     make(map[*held]struct{}),
 	}
 	err = guard(path, func() error {
 		if err := checkFormat(path, db); err != nil {
@@ -163,7 +165,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// closeReads waits for the readers and lets go of their transaction, for which
+// closeReads waits for the readers and lets go of their transactions, for which
 // bbolt's own Close would wait for ever.
 func (s *Store) closeReads() {
 	s.mu.Lock()
@@ -171,6 +173,10 @@ func (s *Store) closeReads() {
 	s.closed = true
 	for w := range s.watchers {
 		s.drop(w)
+	}
+	for h := range s.held {
+		delete(s.held, h)
+		h.release()
 	}
 	s.seen.release()
 }

@@ -41,6 +41,30 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
 	if err := b.Check(); err != nil {
 		return 0, err
 	}
+	return s.enqueue(ctx, b)
+}
+
+// Of a wide batch: enough for what gathers behind one sync.
+const (
+	wideOperations = 4096
+	wideBytes      = groupBytes
+)
+
+// Bounds implements store.Wide.
+func (s *Store) Bounds() store.Bounds {
+	return store.Bounds{Operations: wideOperations, Bytes: wideBytes, Each: revSize + elementSize}
+}
+
+// CommitWide implements store.Wide. It does not count the bytes: they bound how long
+// others wait, not what can be written.
+func (s *Store) CommitWide(ctx context.Context, b store.Batch) (store.Rev, error) {
+	if err := b.CheckWithin(wideOperations); err != nil {
+		return 0, err
+	}
+	return s.enqueue(ctx, b)
+}
+
+func (s *Store) enqueue(ctx context.Context, b store.Batch) (store.Rev, error) {
 	if err := s.refusal(ctx); err != nil {
 		return 0, err
 	}

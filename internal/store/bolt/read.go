@@ -41,14 +41,34 @@ func takeSnapshot(db *bbolt.DB) (snapshot, error) {
 // from then on, so nobody may be reading.
 func (n snapshot) release() { _ = n.tx.Rollback() }
 
+func (n snapshot) get(path string) (store.Record, error) {
+	entry := n.records.Get([]byte(path))
+	if entry == nil {
+		return store.Record{}, store.ErrNotFound
+	}
+	return decode(path, entry, false)
+}
+
+func (n snapshot) list(prefix, after string, limit int, keysOnly bool) (page []store.Record, err error) {
+	c := n.records.Cursor()
+	key, entry := c.Seek([]byte(max(prefix, after)))
+	if key != nil && string(key) == after {
+		key, entry = c.Next()
+	}
+	for ; key != nil && len(page) < limit && bytes.HasPrefix(key, []byte(prefix)); key, entry = c.Next() {
+		rec, err := decode(string(key), entry, keysOnly)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, rec)
+	}
+	return page, nil
+}
+
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, path string) (rec store.Record, err error) {
 	err = s.read(ctx, func(now snapshot) error {
-		entry := now.records.Get([]byte(path))
-		if entry == nil {
-			return store.ErrNotFound
-		}
-		rec, err = decode(path, entry, false)
+		rec, err = now.get(path)
 		return err
 	})
 	return rec, err
@@ -58,28 +78,16 @@ func (s *Store) Get(ctx context.Context, path string) (rec store.Record, err err
 // gathered: about 0.2 ms for a thousand records.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int, keysOnly bool) (page []store.Record, err error) {
 	if limit <= 0 {
-		return nil, fmt.Errorf("%w: a page of %d records", store.ErrInvalid, limit)
+		return nil, pageOf(limit)
 	}
 	err = s.read(ctx, func(now snapshot) error {
-		c := now.records.Cursor()
-		key, entry := c.Seek([]byte(max(prefix, after)))
-		if key != nil && string(key) == after {
-			key, entry = c.Next()
-		}
-		for ; key != nil && len(page) < limit && bytes.HasPrefix(key, []byte(prefix)); key, entry = c.Next() {
-			rec, err := decode(string(key), entry, keysOnly)
-			if err != nil {
-				return err
-			}
-			page = append(page, rec)
-		}
-		return nil
+		page, err = now.list(prefix, after, limit, keysOnly)
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return page, nil
+	return page, err
 }
+
+func pageOf(limit int) error { return fmt.Errorf("%w: a page of %d records", store.ErrInvalid, limit) }
 
 // Rev implements store.Store.
 func (s *Store) Rev(ctx context.Context) (rev store.Rev, err error) {

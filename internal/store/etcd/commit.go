@@ -16,10 +16,12 @@ import (
 // 1.5 MiB unless it is told otherwise; some of it is left for what encloses a
 // batch on its way.
 //
-// The number of operations needs no bound of its own: etcd takes 128 comparisons,
-// 128 writes and 128 reads in one transaction unless it is told otherwise, and
-// store.MaxBatch bounds the sum of conditions and writes to that.
-const MaxBytes = 3<<19 - 16<<10
+// It also takes 128 comparisons, 128 writes and 128 reads in one transaction unless
+// it is told otherwise; maxOperations bounds the sum of conditions and writes to that.
+const (
+	MaxBytes      = 3<<19 - 16<<10
+	maxOperations = 128
+)
 
 // perOperation is more than etcd's encoding adds to the keys and the value of one
 // operation, in bytes.
@@ -28,6 +30,19 @@ const perOperation = 64
 // Commit implements store.Store. It is never sent twice. store.ErrUnavailable in the
 // error says that nothing was changed, store.ErrOutcomeUnknown that it may have been, or may be yet.
 func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
+	if err := b.Check(); err != nil {
+		return 0, err
+	}
+	return s.CommitWide(ctx, b)
+}
+
+// Bounds implements store.Wide.
+func (s *Store) Bounds() store.Bounds {
+	return store.Bounds{Operations: maxOperations, Bytes: MaxBytes, Each: 2 * (len(s.prefix) + perOperation)}
+}
+
+// CommitWide implements store.Wide.
+func (s *Store) CommitWide(ctx context.Context, b store.Batch) (store.Rev, error) {
 	if err := s.check(b); err != nil {
 		return 0, err
 	}
@@ -52,7 +67,7 @@ func (s *Store) Commit(ctx context.Context, b store.Batch) (store.Rev, error) {
 
 // check refuses what etcd would refuse.
 func (s *Store) check(b store.Batch) error {
-	if err := b.Check(); err != nil {
+	if err := b.CheckWithin(maxOperations); err != nil {
 		return err
 	}
 	if n := s.bytesOf(b); n > MaxBytes {

@@ -22,8 +22,10 @@ const maxAnswer = 257 << 20
 const attempts = 4
 
 // Get implements store.Store.
-func (s *Store) Get(ctx context.Context, path string) (store.Record, error) {
-	got, err := s.read(ctx, s.key(path))
+func (s *Store) Get(ctx context.Context, path string) (store.Record, error) { return s.get(ctx, path) }
+
+func (s *Store) get(ctx context.Context, path string, opts ...clientv3.OpOption) (store.Record, error) {
+	got, err := s.read(ctx, s.key(path), opts...)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -35,6 +37,10 @@ func (s *Store) Get(ctx context.Context, path string) (store.Record, error) {
 
 // List implements store.Store. A page is of one revision.
 func (s *Store) List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]store.Record, error) {
+	return s.list(ctx, prefix, after, limit, keysOnly)
+}
+
+func (s *Store) list(ctx context.Context, prefix, after string, limit int, keysOnly bool, opts ...clientv3.OpOption) ([]store.Record, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("%w: a page of %d records", store.ErrInvalid, limit)
 	}
@@ -45,7 +51,7 @@ func (s *Store) List(ctx context.Context, prefix, after string, limit int, keysO
 	if from >= end {
 		return nil, ctx.Err()
 	}
-	opts := []clientv3.OpOption{clientv3.WithRange(end), clientv3.WithLimit(int64(limit)), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend)}
+	opts = append(opts, clientv3.WithRange(end), clientv3.WithLimit(int64(limit)), clientv3.WithSort(clientv3.SortByKey, clientv3.SortAscend))
 	if keysOnly {
 		opts = append(opts, clientv3.WithKeysOnly())
 	}

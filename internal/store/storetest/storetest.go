@@ -22,7 +22,7 @@ type Fresh func(t testing.TB) Opener
 // patience is how long a test waits for what must come, such as an event.
 const patience = 10 * time.Second
 
-// Run runs the suite.
+// Run runs the suite. The store must be a store.Snapshotter and a store.Wide too.
 func Run(t *testing.T, fresh Fresh) {
 	for _, c := range []struct {
 		name string
@@ -53,6 +53,10 @@ func Run(t *testing.T, fresh Fresh) {
 		{"WatchEnds", testWatchEnds},
 		{"WatchSlow", testWatchSlow},
 		{"WatchFollowsReads", testWatchFollowsReads},
+		{"Snapshot", testSnapshot},
+		{"SnapshotEnds", testSnapshotEnds},
+		{"SnapshotWhole", testSnapshotWhole},
+		{"Wide", testWide},
 		{"Model", testModel},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, fresh(t)) })

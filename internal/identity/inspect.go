@@ -1,0 +1,81 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"trent/internal/seal"
+	"trent/internal/store"
+)
+
+// An Inspector opens the records of a store, one by one, to see that they can be opened. Unlike
+// a Directory it goes on where one cannot, and opens those of closed accounts.
+type Inspector struct {
+	seal     *seal.Sealer
+	accounts map[string]*seal.Sealer
+}
+
+// Lister is the part of a store, or of a snapshot of one, that an Inspector reads accounts from.
+type Lister interface {
+	List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]store.Record, error)
+}
+
+// NewInspector reads the accounts of a store, under whose keys all else of them is sealed.
+// One that does not open is passed over: Inspect says what is wrong with it.
+func NewInspector(ctx context.Context, from Lister, s *seal.Sealer) (*Inspector, error) {
+	i := &Inspector{seal: s, accounts: make(map[string]*seal.Sealer)}
+	after := ""
+	for {
+		recs, err := from.List(ctx, accountPrefix, after, page, false)
+		if err != nil {
+			return nil, fmt.Errorf("read accounts: %w", err)
+		}
+		for _, rec := range recs {
+			after = rec.Path
+			var e encodedAccount
+			if decodeInto(s, rec, &e) == nil {
+				i.accounts[strings.TrimPrefix(rec.Path, accountPrefix)] = s.Under(e.standing().key)
+			}
+		}
+		if len(recs) < page {
+			return i, nil
+		}
+	}
+}
+
+// Sealer is what seals the records of an account, closed or not.
+func (i *Inspector) Sealer(account string) (*seal.Sealer, error) {
+	s, ok := i.accounts[account]
+	if !ok {
+		return nil, errors.New("it belongs to an account whose own record is missing or cannot be opened")
+	}
+	return s, nil
+}
+
+// IsOurs reports whether a record at this path is of identities.
+func IsOurs(path string) bool { return strings.HasPrefix(path, prefix) }
+
+// Inspect opens a record of identities.
+func (i *Inspector) Inspect(rec store.Record) error {
+	switch {
+	case strings.HasPrefix(rec.Path, accountPrefix):
+		return decodeInto(i.seal, rec, new(encodedAccount))
+	case strings.HasPrefix(rec.Path, usedPrefix):
+		return decodeInto(i.seal, rec, new(encodedUse))
+	}
+	s := i.seal
+	if owner := ownerOf(rec.Path); owner != "" {
+		var err error
+		if s, err = i.Sealer(owner); err != nil {
+			return err
+		}
+	}
+	e, err := decode(s, rec)
+	if err != nil {
+		return err
+	}
+	_, err = i.Sealer(e.home())
+	return err
+}
