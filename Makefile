@@ -125,7 +125,7 @@ policy-agreement: have-go ## Compare the policy evaluator with the second one, i
 
 .PHONY: torture
 torture: have-go ## Kill the server ROUNDS (100) times in the middle of writes, and look for what it acknowledged
-	TRENT_KILL_ROUNDS=$(ROUNDS) TRENT_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 60m -run '^(TestKill|TestCrash)$$' -v ./internal/torture ./internal/store/bolt
+	TRENT_KILL_ROUNDS=$(ROUNDS) TRENT_CRASH_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 60m -run '^(TestKill|TestCrash)$$' -v ./internal/faults ./internal/store/bolt
 
 .PHONY: bench
 bench: have-go ## Measure Trent against a bare server; ARGS are the benchmark's flags

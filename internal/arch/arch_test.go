@@ -57,7 +57,7 @@ api, fault                                                  < conformance
 audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault, store                                           < follow
 store                                                       < store/bolt, store/etcd, store/storetest
-NONE                                                        < store/etcd/etcdtest
+NONE                                                        < store/etcd/etcdtest, faults/disk
 iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal
