@@ -82,6 +82,7 @@ func addressIn(line string) (string, bool) {
 func (c Command) Start() (*Server, error) {
 	s := &Server{cmd: exec.Command(c.Binary, c.Args...), done: make(chan struct{})}
 	s.cmd.Dir, s.cmd.Env = c.Dir, c.Env
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also of a test that was killed
 	r, w, err := os.Pipe()
 	if err != nil {
 		return s, err
