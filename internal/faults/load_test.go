@@ -179,6 +179,9 @@ func (l *load) begin() *round {
 	r := &round{l: l, stopped: make(chan struct{})}
 	for range 3 {
 		h, err := newHistory(context.Background(), l.w.client(l.w.nodes[0]))
+		for end := time.Now().Add(patience); err != nil && time.Now().Before(end); { // the members may be electing
+			h, err = newHistory(context.Background(), l.w.client(l.w.nodes[0]))
+		}
 		if err != nil {
 			l.w.t.Fatal(err)
 		}
