@@ -119,14 +119,22 @@ const clusterRounds = "TRENT_CLUSTER_FAULTS"
 // its nodes. What was acknowledged is there at the end, calls can have happened one after the other,
 // and nobody used a key later than the bound after the right to it was taken away.
 func TestCluster(t *testing.T) {
+	impatient(t)
 	hurt(t, newWorld(t, false, 3), clusterFaults, many(clusterRounds, len(clusterFaults)))
 }
 
 // The same, on machines of their own whose cables are cut.
 func TestClusterNetwork(t *testing.T) {
 	if inNetwork(t) {
+		impatient(t)
 		hurt(t, newWorld(t, true, 3), append(networkFaults, clusterFaults...), many(clusterRounds, 3))
 	}
+}
+
+// impatient has the nodes of a test wait less than they do by default, so that more happens.
+func impatient(t *testing.T) {
+	t.Setenv("TRENT_ETCD_TIMEOUT", etcdTimeout.String())
+	t.Setenv("TRENT_MAX_STALENESS", bound.String())
 }
 
 // hurt goes through all faults, and then on in any order.

@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	bound       = follow.DefaultBound / 2 // so that twice as many uses are beyond it
-	etcdTimeout = 2 * time.Second
+	bound       = follow.DefaultBound / 2 // of clusters that are hurt, so that twice as many uses are beyond it
+	etcdTimeout = 2 * time.Second         // of these
 	patience    = 60 * time.Second // until a cluster is well again
 )
 
@@ -108,8 +108,6 @@ func (w *world) startMembers(network bool) *etcdtest.TLS {
 func (w *world) useEtcd(secure *etcdtest.TLS) {
 	w.t.Setenv("TRENT_STORE", "etcd")
 	w.t.Setenv("TRENT_ETCD_ENDPOINTS", strings.Join(w.members.Endpoints(), ","))
-	w.t.Setenv("TRENT_ETCD_TIMEOUT", etcdTimeout.String())
-	w.t.Setenv("TRENT_MAX_STALENESS", bound.String())
 	var config *tls.Config
 	if secure != nil {
 		w.t.Setenv("TRENT_ETCD_CA", secure.CA)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -180,3 +181,6 @@ func (s *Server) Stop() (int, error) {
 	}
 	return s.Wait()
 }
+
+// PID is the number of the process.
+func (s *Server) PID() string { return strconv.Itoa(s.cmd.Process.Pid) }
