@@ -203,6 +203,9 @@ func (w *world) usesWhile(t *testing.T, id string, d time.Duration) (latest time
 						bad.Add(1)
 						continue
 					}
+					if time.Since(lost) > d {
+						return // it has waited for the leader, and got its answer from it
+					}
 					good.Add(1)
 					for {
 						before := last.Load()

@@ -27,7 +27,7 @@ import (
 const (
 	bound       = follow.DefaultBound / 2 // of clusters that are hurt, so that twice as many uses are beyond it
 	etcdTimeout = 2 * time.Second         // of these
-	patience    = 60 * time.Second // until a cluster is well again
+	patience    = 60 * time.Second        // until a cluster is well again
 )
 
 // A world is three members of etcd and three nodes of Trent, all processes of their own; on loopback, or
