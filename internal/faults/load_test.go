@@ -119,13 +119,10 @@ func (l *load) grant() *right {
 	id := l.mustCreate(aws.String(allowAll))
 	arn, accessKey, secret := newUser(l.w.t, l.w.nodes[0].url(), l.w.keyID, l.w.secret, "grantee")
 	var grantID string
-	var names int
+	names := 1 // the name makes it the same grant when it is asked for again, until it is revoked
 	return &right{
 		onOff: onOff{name: "RevokeGrant"},
 		on: func(ctx context.Context, c *kms.Client) error {
-			if grantID == "" {
-				names++ // the name makes it the same grant when it is asked for again
-			}
 			out, err := c.CreateGrant(ctx, &kms.CreateGrantInput{
 				KeyId: &id, GranteePrincipal: &arn, Operations: []types.GrantOperation{types.GrantOperationGenerateDataKey}, Name: aws.String(fmt.Sprint("g", names)),
 			})
@@ -144,6 +141,7 @@ func (l *load) grant() *right {
 			}
 			if err == nil {
 				grantID = ""
+				names++
 			}
 			return err
 		},
