@@ -50,7 +50,6 @@ type node struct {
 	dir    string
 	binary string
 	srv    *process.Server
-	paused bool
 }
 
 // newWorld starts a cluster. It ends with the test.
