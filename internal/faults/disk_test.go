@@ -253,7 +253,7 @@ func TestSEC_E12_FailedOperations(t *testing.T) {
 	whole := mounted(t, empty)
 	written(t, whole, 12)
 	total := whole.Done()
-	few := many(fileFaults, 12)
+	few := many(fileFaults, 8)
 	kinds := []struct {
 		name string
 		disk.Fault
