@@ -118,6 +118,7 @@ func (c *Call) change(was *key.Record, alter func(*key.Record)) (*None, error) {
 func (c *Call) setEnabled(ctx context.Context, on bool) (*None, error) {
 	rec := c.Held[0].Record
 	if rec.Enabled == on {
+		c.Wish(keyring.Unchanged{Key: rec}) // in the store too: what is known here may be from before another node's change
 		return nil, nil
 	}
 	now := rec.Clone()

@@ -59,7 +59,7 @@ audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault, store                                           < follow
 record, seal, store                                         < ledger
 store                                                       < store/bolt, store/etcd, store/storetest
-NONE                                                        < store/etcd/etcdtest
+NONE                                                        < store/etcd/etcdtest, faults/disk
 iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal

@@ -74,7 +74,7 @@ func (r *Ring) Commit(ctx context.Context, changes []Change, seen *Sighting) err
 	if seen != nil {
 		seen.Add(&b)
 	}
-	if len(b.Put) == 0 && len(b.Delete) == 0 {
+	if len(b.If)+len(b.Put)+len(b.Delete) == 0 { // conditions alone are asked of the store as well
 		return nil
 	}
 	_, err := r.store.Commit(ctx, b)

@@ -454,6 +454,28 @@ func TestCommitLosesARace(t *testing.T) {
 	}
 }
 
+// Another node may have changed a record since it was remembered here. What finds it as it wishes it to be does not
+// take that for the truth, or a key that somebody has enabled again would stay so though DisableKey was answered.
+func TestSEC_E04_NothingToChangeIsAskedOfTheStore(t *testing.T) {
+	here, st := newRing(t, 64)
+	there := ringOver(t, st, sealerOf(here), 64)
+	was := makeKey(t, here)
+	if err := there.Commit(ctx, []Change{Unchanged{was}}, nil); err != nil {
+		t.Fatalf("Commit of what is so: %v", err)
+	}
+	now := was.Clone()
+	now.Enabled = !was.Enabled
+	if err := here.Commit(ctx, []Change{PutKey{Was: was, Now: now}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := there.Commit(ctx, []Change{Unchanged{was}}, nil); !errors.Is(err, ErrLostRace) {
+		t.Fatalf("Commit of what is so no more: %v; want ErrLostRace", err)
+	}
+	if got := find(t, there, was.ID()); got.Enabled != now.Enabled {
+		t.Error("what is remembered is still the old state")
+	}
+}
+
 // FuzzOpenMarker: what is not a marker of this list is refused as such.
 func FuzzOpenMarker(f *testing.F) {
 	r, _ := newRing(f, 64)

@@ -124,7 +124,7 @@ func (r *Ring) readMaterial(ctx context.Context, id crypt.MaterialID) (owner, se
 	path := materialPath(id)
 	rec, err := r.store.Get(ctx, path)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil, errNoRecord
+		return nil, nil, fmt.Errorf("%w: %s", errNoRecord, path)
 	} else if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}

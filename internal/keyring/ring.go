@@ -309,7 +309,7 @@ func unavailable(ctx context.Context, err error) error {
 func (r *Ring) read(ctx context.Context, account, path string) ([]byte, store.Rev, error) {
 	rec, err := r.store.Get(ctx, path)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, 0, errNoRecord
+		return nil, 0, fmt.Errorf("%w: %s", errNoRecord, path)
 	} else if err != nil {
 		return nil, 0, fmt.Errorf("read %s: %w", path, err)
 	}

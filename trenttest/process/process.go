@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -82,6 +83,7 @@ func addressIn(line string) (string, bool) {
 func (c Command) Start() (*Server, error) {
 	s := &Server{cmd: exec.Command(c.Binary, c.Args...), done: make(chan struct{})}
 	s.cmd.Dir, s.cmd.Env = c.Dir, c.Env
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also of a test that was killed
 	r, w, err := os.Pipe()
 	if err != nil {
 		return s, err
@@ -179,3 +181,6 @@ func (s *Server) Stop() (int, error) {
 	}
 	return s.Wait()
 }
+
+// PID is the number of the process.
+func (s *Server) PID() string { return strconv.Itoa(s.cmd.Process.Pid) }

@@ -157,7 +157,7 @@ func addUserToGroup(_ context.Context, c *action.Call, in *iamapi.AddUserToGroup
 	case err != nil:
 		return nil, err
 	case slices.Contains(u.Groups, g.ID):
-		return nil, nil
+		return done(c, identity.Put(u)) // which fails if another node has changed that
 	case len(u.Groups) >= maxGroups:
 		return nil, overQuota("GroupsPerUser", maxGroups)
 	}
@@ -168,13 +168,10 @@ func addUserToGroup(_ context.Context, c *action.Call, in *iamapi.AddUserToGroup
 
 func removeUserFromGroup(_ context.Context, c *action.Call, in *iamapi.RemoveUserFromGroupInput) (*action.None, error) {
 	g, u, err := groupAndUser(c, in.GroupName, in.UserName)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !slices.Contains(u.Groups, g.ID):
-		return nil, nil
 	}
-	u = u.Clone()
+	u = u.Clone() // and is written even if it was not in it: another node may have added it
 	u.Groups = slices.DeleteFunc(u.Groups, func(id string) bool { return id == g.ID })
 	return done(c, identity.Put(u))
 }

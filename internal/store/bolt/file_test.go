@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"go.etcd.io/bbolt"
+
+	"trent/internal/store"
 )
 
 func TestSEC_E14_FileMode(t *testing.T) {
@@ -317,5 +319,46 @@ func TestSEC_E16_FlippedBits(t *testing.T) {
 	for seed, records := range []int{1000, 1000, 100, 3, 0} {
 		path, _ := pristine(t, records)
 		t.Log(lines(t, child("damage", path, fmt.Sprint(seed))))
+	}
+}
+
+// Whatever bbolt has made of its pages, by splitting, merging and emptying them, a store that is
+// opened anew is not taken for damaged.
+func TestInspectTakesWhatIsWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	s, err := Create(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(7, 7))
+	for round := range 40 {
+		for range 25 {
+			var b store.Batch
+			there := make(map[string]bool)
+			for range 60 {
+				p := uuidPath(random.Int64N(int64(100 + 150*(round%20)))) // fewer and fewer, then many again
+				if there[p] {
+					continue
+				}
+				there[p] = true
+				if random.IntN(20) < round%20 {
+					b.Delete = append(b.Delete, p)
+				} else {
+					b.Put = append(b.Put, store.Put{Path: p, Value: make([]byte, 1+random.IntN(1500))})
+				}
+			}
+			if _, err := s.Commit(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(path, Options{}); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -257,14 +257,15 @@ func (s *skeleton) checkBucket(id uint64, inline []byte) error {
 	return s.checkPage(p, nil, nil)
 }
 
-// checkTree checks the page id and what is below. Its keys must be from low on, and
-// below high if that is not nil.
+// checkTree checks the page id and what is below. Its first key must be low, by which the page
+// above knows it, and all below high, if these are not nil. bbolt finds a page by its first key
+// when it writes the page above anew: were that another, a commit would do damage.
 func (s *skeleton) checkTree(id uint64, low, high []byte) error {
 	p, err := s.read(id)
 	if err != nil {
 		return err
 	}
-	if p.kind != leafPage && (p.kind != branchPage || p.count == 0) {
+	if p.kind != leafPage && p.kind != branchPage || p.count == 0 && (p.kind == branchPage || low != nil) {
 		return fmt.Errorf("page %d is not of a tree", id)
 	}
 	if err := s.checkPage(p, low, high); err != nil {
@@ -273,15 +274,22 @@ func (s *skeleton) checkTree(id uint64, low, high []byte) error {
 	return nil
 }
 
-// checkPage checks the elements of a page, and what is below them.
+// checkPage checks the elements of a page, and what is below them. bbolt packs them:
+// the first begins behind the table of elements, and each where the one before it
+// ends. So a length that has changed is found, which would cut a path off.
 func (s *skeleton) checkPage(p page, low, high []byte) error {
 	var last element
+	end := headerSize + p.count*elementSize
 	for i := range p.count {
 		e, err := p.element(i)
 		if err != nil {
 			return err
 		}
-		if bytes.Compare(e.key, low) < 0 || high != nil && bytes.Compare(e.key, high) >= 0 || i > 0 && bytes.Compare(e.key, last.key) <= 0 {
+		if e.at != end || e.flags != 0 {
+			return errors.New("its elements are not as bbolt writes them")
+		}
+		end += len(e.key) + len(e.value)
+		if i == 0 && low != nil && !bytes.Equal(e.key, low) || high != nil && bytes.Compare(e.key, high) >= 0 || i > 0 && bytes.Compare(e.key, last.key) <= 0 {
 			return errors.New("its keys are out of order")
 		}
 		if i > 0 && p.kind == branchPage {
@@ -299,6 +307,7 @@ func (s *skeleton) checkPage(p page, low, high []byte) error {
 
 // An element is a key with a value, in leaves, or with a child, in branches.
 type element struct {
+	at    int // where the key begins in the page
 	flags uint32
 	key   []byte
 	value []byte
@@ -325,6 +334,7 @@ func (p page) element(i int) (e element, err error) {
 	if keySize == 0 || pos+keySize+valueSize > uint64(len(b)) {
 		return e, errors.New("an element is outside of its page")
 	}
+	e.at = at + int(pos)
 	e.key = b[pos : pos+keySize]
 	e.value = b[pos+keySize : pos+keySize+valueSize]
 	return e, nil

@@ -27,41 +27,69 @@ import (
 // patience is how long a member may take to say that it is healthy.
 const patience = 60 * time.Second
 
-// A Member is one etcd process on loopback.
+// A Member is one etcd process.
 type Member struct {
 	Endpoint string
-	binary   string
-	args     []string
+	command  []string
 	output   string // a file
+	asks     *http.Client
 	process  *exec.Cmd
 }
 
 // A Cluster is members that know each other.
 type Cluster struct{ Members []*Member }
 
-// Start starts a cluster of n members and waits until they are healthy. It ends with
+// A Place is where a member runs. The zero value is loopback.
+type Place struct {
+	Host  string   // the address of a machine of its own; "": loopback, on ports that are free
+	Enter []string // the command that runs another there: ip netns exec NAME
+	Dir   string   // for its data; "": a temporary one
+}
+
+// TLS has members that know each other, and know clients, by certificates. The files are PEM.
+type TLS struct {
+	CA, Cert, Key string
+	Client        *http.Client // one that they know
+}
+
+// Start starts a cluster of n members on loopback and waits until they are healthy. It ends with
 // the test. args go to every member.
 func Start(t testing.TB, n int, args ...string) *Cluster {
+	t.Helper()
+	return StartAt(t, make([]Place, n), nil, args...)
+}
+
+// StartAt is Start at these places, with TLS if secure is not nil.
+func StartAt(t testing.TB, places []Place, secure *TLS, args ...string) *Cluster {
 	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatalf("build etcd: %v", err)
 	}
 	c := &Cluster{}
-	ports := freePorts(t, 2*n)
+	scheme, asks := "http://", &http.Client{Timeout: time.Second}
+	if secure != nil {
+		scheme, asks = "https://", secure.Client
+		args = append(args, secure.args()...)
+	}
+	addresses := addressesOf(t, places)
 	var initial []string
-	for i := range n {
-		initial = append(initial, fmt.Sprintf("m%d=http://%s", i, ports[2*i+1]))
+	for i, a := range addresses {
+		initial = append(initial, fmt.Sprintf("m%d=%s%s", i, scheme, a.peer))
 	}
 	dir := t.TempDir()
-	for i := range n {
-		client, peer := "http://"+ports[2*i], "http://"+ports[2*i+1]
-		m := &Member{Endpoint: client, binary: binary, output: filepath.Join(dir, fmt.Sprintf("m%d.log", i)), args: append([]string{
-			"--name", fmt.Sprintf("m%d", i), "--data-dir", filepath.Join(dir, fmt.Sprintf("m%d", i)),
+	for i, p := range places {
+		client, peer := scheme+addresses[i].client, scheme+addresses[i].peer
+		data := p.Dir
+		if data == "" {
+			data = dir
+		}
+		command := append(append([]string{}, p.Enter...), binary,
+			"--name", fmt.Sprintf("m%d", i), "--data-dir", filepath.Join(data, fmt.Sprintf("m%d", i)),
 			"--listen-client-urls", client, "--advertise-client-urls", client,
 			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-			"--initial-cluster", strings.Join(initial, ","), "--log-level", "error",
-		}, args...)}
+			"--initial-cluster", strings.Join(initial, ","), "--log-level", "error")
+		m := &Member{Endpoint: client, output: filepath.Join(dir, fmt.Sprintf("m%d.log", i)), asks: asks, command: append(command, args...)}
 		c.Members = append(c.Members, m)
 		m.Start(t)
 		t.Cleanup(m.Kill)
@@ -70,6 +98,29 @@ func Start(t testing.TB, n int, args ...string) *Cluster {
 		m.Wait(t)
 	}
 	return c
+}
+
+func (s *TLS) args() []string {
+	return []string{
+		"--trusted-ca-file", s.CA, "--cert-file", s.Cert, "--key-file", s.Key, "--client-cert-auth",
+		"--peer-trusted-ca-file", s.CA, "--peer-cert-file", s.Cert, "--peer-key-file", s.Key, "--peer-client-cert-auth",
+	}
+}
+
+type address struct{ client, peer string }
+
+// addressesOf are the usual ports where the host is the member's alone.
+func addressesOf(t testing.TB, places []Place) (all []address) {
+	t.Helper()
+	free := freePorts(t, 2*len(places))
+	for i, p := range places {
+		if p.Host == "" {
+			all = append(all, address{free[2*i], free[2*i+1]})
+		} else {
+			all = append(all, address{p.Host + ":2379", p.Host + ":2380"})
+		}
+	}
+	return all
 }
 
 // Endpoints are those of all members.
@@ -88,7 +139,7 @@ func (m *Member) Start(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	m.process = exec.Command(m.binary, m.args...)
+	m.process = exec.Command(m.command[0], m.command[1:]...)
 	m.process.Env = append(os.Environ(), "GODEBUG=") // what a test asks of Trent is not asked of etcd
 	m.process.Stdout, m.process.Stderr = out, out
 	m.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -115,9 +166,8 @@ func (m *Member) Resume() error { return m.process.Process.Signal(syscall.SIGCON
 // Wait waits until the member is healthy.
 func (m *Member) Wait(t testing.TB) {
 	t.Helper()
-	client := http.Client{Timeout: time.Second}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if answer, err := client.Get(m.Endpoint + "/health"); err == nil {
+		if answer, err := m.asks.Get(m.Endpoint + "/health"); err == nil {
 			answer.Body.Close()
 			if answer.StatusCode == http.StatusOK {
 				return

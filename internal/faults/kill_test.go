@@ -1,6 +1,13 @@
-// Package torture does to a built server what the world does: it kills it, over
-// and over, in the middle of its work, and holds it to what it acknowledged.
-package torture
+// Package faults does to Trent what the world does, and holds it to what it acknowledged: it
+// kills servers in the middle of their work, cuts the power of disks and the cables of networks, and
+// stops the members of a cluster.
+//
+// To add to it: a fault of a file is a disk.Fault (faults/disk), and what a store must show after one is
+// in writer_test.go; a fault of a cluster is an entry of the list in schedule_test.go, with what heals
+// it; what clients do meanwhile, and what is asked of their answers, is in load_test.go and
+// history_test.go. Whatever is drawn at random comes from a seed that the test logs and that TRENT_FAULT_SEED
+// gives again. Each test has a short form for make test and a long one for make torture.
+package faults
 
 import (
 	"net/http"

@@ -1,4 +1,4 @@
-package torture
+package faults
 
 import (
 	"bytes"
