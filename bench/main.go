@@ -31,7 +31,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each pair of servers is measured; medians are printed")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "measured time of each run")
 	flag.IntVar(&o.keys, "keys", 100_000, "keys in the large store")
-	flag.StringVar(&o.only, "only", "", "one part alone: requests, attested, operations, store")
+	flag.StringVar(&o.only, "only", "", "one part alone: requests, attested, operations, rekey, store")
 	flag.Parse()
 	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -62,6 +62,11 @@ func run(w io.Writer, o options) error {
 	}
 	if o.only == "" || o.only == "operations" {
 		if err := b.operations(); err != nil {
+			return err
+		}
+	}
+	if o.only == "" || o.only == "rekey" {
+		if err := b.rekey(); err != nil {
 			return err
 		}
 	}

@@ -13,9 +13,12 @@ import (
 	"trent/internal/store"
 )
 
-// page is how many records are sealed again in one commit: with a condition for each they are
-// what a batch may have.
-const page = (store.MaxBatch - 2) / 2
+// page is how many records are sealed again in one commit; few, so that it is short.
+const page = 32
+
+// rest is how many times as long as it took to seal a page again the next one waits: who uses
+// keys meanwhile should not notice.
+const rest = 3
 
 // stragglers is how long after the switch a request that had begun before it may still write what it
 // sealed under an old key.
@@ -192,7 +195,11 @@ func (w *work) pass(ctx context.Context) (found bool, err error) {
 			return found, err
 		}
 		after = recs[len(recs)-1].Path
+		began := time.Now() // of work: always the true clock
 		did, err := w.again(ctx, recs)
+		if err == nil && did {
+			err = w.wait(ctx, rest*time.Since(began))
+		}
 		if err != nil {
 			return found, err
 		}
