@@ -22,7 +22,7 @@ func (b *bench) store() error {
 		return err
 	}
 	defer few.stop()
-	many, err := b.newTrent("many", false)
+	many, err := b.newTrent("many", false, b.unbounded()...)
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,9 @@ func (b *bench) store() error {
 	}
 	return b.latency(few, many, fewIDs, ids)
 }
+
+// unbounded lets a server keep all keys in memory.
+func (b *bench) unbounded() []string { return []string{"--cache-keys", strconv.Itoa(2 * b.keys)} }
 
 // create makes n keys with so many writers and returns their ids.
 func (b *bench) create(t *trent, n, writers, first int) ([]string, error) {
@@ -175,7 +178,7 @@ func (b *bench) startUp(t *trent, id string) error {
 	var times []float64
 	for i := range b.rounds {
 		began := time.Now()
-		if err := b.serve(t, false); err != nil {
+		if err := b.serve(t, false, b.unbounded()...); err != nil {
 			return err
 		}
 		out, err := exec.Command(filepath.Join(b.dir, "kmsload"), "-url", t.url, "-access-key", t.keyID, "-secret-key", t.secret,

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -39,8 +40,8 @@ type granteeKey struct {
 	grantee string
 }
 
-// own is the same place with strings that hold on to nothing.
-func (k granteeKey) own() granteeKey { return granteeKey{k.key.shared(), strings.Clone(k.grantee)} }
+// own is the same place with strings that are held once for all: few principals use many keys.
+func (k granteeKey) own() granteeKey { return granteeKey{k.key.shared(), unique.Make(k.grantee).Value()} }
 
 func (at recordKey) grantPath() string {
 	return "grant" + strings.TrimPrefix(at.keyPath(), "key") + "/"

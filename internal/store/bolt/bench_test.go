@@ -183,3 +183,40 @@ func BenchmarkFill(b *testing.B) {
 	})
 	b.ReportMetric(float64(s.seen.tx.Size())/float64(b.N), "bytes/record")
 }
+
+// BenchmarkInspect is what a start pays for its distrust, for 100,000 records.
+func BenchmarkInspect(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "store")
+	s, err := Create(path, Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	value := make([]byte, 350)
+	for i := range 1000 {
+		var batch store.Batch
+		for j := range 100 {
+			batch.Put = append(batch.Put, store.Put{Path: fmt.Sprintf("key/111122223333/us-east-1/%08x-%04x", uint32(i*100+j)*2654435761, j), Value: value})
+		}
+		if _, err := s.Commit(context.Background(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(info.Size())
+	for b.Loop() {
+		if err := inspect(path, f, info.Size()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
