@@ -41,7 +41,9 @@ type granteeKey struct {
 }
 
 // own is the same place with strings that are held once for all: few principals use many keys.
-func (k granteeKey) own() granteeKey { return granteeKey{k.key.shared(), unique.Make(k.grantee).Value()} }
+func (k granteeKey) own() granteeKey {
+	return granteeKey{k.key.shared(), unique.Make(k.grantee).Value()}
+}
 
 func (at recordKey) grantPath() string {
 	return "grant" + strings.TrimPrefix(at.keyPath(), "key") + "/"
