@@ -62,6 +62,21 @@ func (p *process) rest() error {
 	return errors.New("the server does not come to rest")
 }
 
+// anonymous is the memory of the process that is no file's, in MiB.
+func (p *process) anonymous() (float64, error) {
+	text, err := os.ReadFile("/proc/" + p.pid() + "/status")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if size, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			kib, err := strconv.ParseFloat(strings.Fields(size)[0], 64)
+			return kib / 1024, err
+		}
+	}
+	return 0, errors.New("the kernel does not say what memory is anonymous")
+}
+
 // processorTime is what the process has used so far, user and system.
 func (p *process) processorTime() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/" + p.pid() + "/stat")

@@ -221,8 +221,12 @@ func (b *bench) memory(t *trent, ids []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "memory with %d keys, all of them used: %.0f MiB RSS at the peak, of which up to %.0f MiB is the mapped store\n",
-		len(ids), r.PeakRSS, float64(info.Size())/(1<<20))
+	anonymous, err := t.process.anonymous()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(b.out, "memory with %d keys, all of them used and kept: %.0f MiB RSS at the peak, of which up to %.0f MiB is the mapped store; %.0f MiB anonymous at the end\n",
+		len(ids), r.PeakRSS, float64(info.Size())/(1<<20), anonymous)
 	return nil
 }
 
