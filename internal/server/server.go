@@ -43,6 +43,7 @@ type Server struct {
 	raw     store.Store // what the ledger lies on
 	ledger  *ledger.Ledger
 	anchors *anchors
+	backups *backups
 	store   store.Store // the ledger
 	sealer  *seal.Sealer
 	set     settings
@@ -143,6 +144,9 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	if s.anchors, err = openAnchors(s.config, s.log); err != nil {
 		return err
 	}
+	if s.backups, err = openBackups(s.config); err != nil {
+		return err
+	}
 	keep := LedgerOptions(s.now)
 	keep.Moved = s.anchors.notice
 	if s.ledger, err = openLedger(ctx, s.raw, &u, keep, s.anchors, s.log); err != nil {
@@ -215,7 +219,7 @@ const maxBodies = 256 << 20
 
 // readSettings opens one sealed record with the root keys, so that a wrong root is
 // found before anybody asks.
-func readSettings(ctx context.Context, st store.Store, f files, sealer *seal.Sealer) (settings, store.Rev, error) {
+func readSettings(ctx context.Context, st store.Reader, f files, sealer *seal.Sealer) (settings, store.Rev, error) {
 	var set settings
 	rec, err := st.Get(ctx, settingsPath)
 	if err != nil {
@@ -308,6 +312,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.sweeping.Go(func() { s.probe(s.proxies) })
 	s.sweeping.Go(func() { s.probeRoots(s.config.RootProbe) })
 	s.sweeping.Go(s.rekeyWhenDue)
+	s.sweeping.Go(s.backUpWhenDue)
 	done := make(chan error, 1)
 	go func() { done <- s.door.Serve(l) }()
 	var failed error
