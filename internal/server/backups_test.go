@@ -1,15 +1,19 @@
 package server
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"trent/internal/action"
 	"trent/internal/backup"
 	"trent/internal/config"
+	"trent/internal/seal"
 	"trent/internal/store"
 	"trent/internal/vitals"
 )
@@ -144,5 +148,60 @@ func pastServer(t *testing.T, s *Server, path string) {
 	t.Helper()
 	if _, err := s.raw.Commit(t.Context(), store.Batch{Delete: []string{path}}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A backup that a client reads page by page is one of the moment when it began. Pages may be asked
+// for twice, two may be read at once, and one that nobody asks for is dropped.
+func TestReadBackup(t *testing.T) {
+	s, _ := deployment(t, nil)
+	now := time.Now()
+	s.now = func() time.Time { return now }
+	for i := range 20 {
+		value := make([]byte, 200<<10)
+		value[0] = byte(i)
+		if _, err := s.raw.Commit(t.Context(), store.Batch{Put: []store.Put{{Path: fmt.Sprintf("zz/%02d", i), Value: value}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := stored(t, s.raw)
+	first, err := s.readBackup(t.Context(), "", 0)
+	if err != nil || first.Last || len(first.Data) != readingPage {
+		t.Fatalf("the first page: %d bytes, %v", len(first.Data), err)
+	}
+	pastServer(t, s, "zz/19")
+	other, err := s.readBackup(t.Context(), "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.readBackup(t.Context(), "", 0); !errors.Is(err, action.ErrBackups) {
+		t.Errorf("a third one at once: %v", err)
+	}
+	whole, page := first.Data, first
+	for n := 1; !page.Last; n++ {
+		if page, err = s.readBackup(t.Context(), first.Backup, n); err != nil {
+			t.Fatal(err)
+		}
+		again, err := s.readBackup(t.Context(), first.Backup, n)
+		if err != nil || !bytes.Equal(again.Data, page.Data) {
+			t.Errorf("page %d once more: %v", n, err)
+		}
+		if _, err := s.readBackup(t.Context(), first.Backup, n+2); !errors.Is(err, action.ErrNoBackup) {
+			t.Errorf("a page too far: %v", err)
+		}
+		whole = append(whole, page.Data...)
+	}
+	b, err := backup.Open(bytes.NewReader(whole), func([]byte) (*seal.Sealer, error) { return s.sealer, nil })
+	if err != nil || page.Records != len(want) {
+		t.Fatalf("%d records, not %d: %v", page.Records, len(want), err)
+	}
+	for path, r := range want {
+		if got, err := b.Get(t.Context(), path); err != nil || !bytes.Equal(got.Value, r.Value) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	now = now.Add(readingUnder)
+	if _, err := s.readBackup(t.Context(), other.Backup, 1); !errors.Is(err, action.ErrNoBackup) {
+		t.Errorf("one that nobody has asked for: %v", err)
 	}
 }

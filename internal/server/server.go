@@ -44,6 +44,7 @@ type Server struct {
 	ledger  *ledger.Ledger
 	anchors *anchors
 	backups *backups
+	reading readings    // backups that clients read
 	store   store.Store // the ledger
 	sealer  *seal.Sealer
 	set     settings
@@ -197,7 +198,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.allVitals, Rekey: s, Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.allVitals, Rekey: s, ReadBackup: s.readBackup, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,
@@ -336,6 +337,7 @@ func (s *Server) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.unfollow()
+		s.reading.close()
 		s.sweeping.Wait()
 		s.pool.Close()
 		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()))
