@@ -12,6 +12,7 @@ import (
 type restoreCmd struct {
 	config.Store
 	File    string `arg:"" help:"The backup."`
+	DryRun  bool   `name:"dry-run" help:"Only say what would change in the store that is there; write nothing."`
 	NewRoot string `name:"new-root" placeholder:"KIND:PLACE" help:"New root of trust, which alone opens the restored store."`
 }
 
@@ -19,6 +20,9 @@ type restoreCmd struct {
 func (c *restoreCmd) Run(w *world) error {
 	if err := harden(); err != nil {
 		fmt.Fprintln(w.stderr, "trent: the process could not be kept from being dumped:", err)
+	}
+	if c.DryRun {
+		return c.compare(w)
 	}
 	told := 0
 	r, err := server.Restore(w.ctx, c.Store, c.File, c.NewRoot, time.Now(), func(done int) {
@@ -49,4 +53,40 @@ Start it with:  %s
 If it has an anchor, add --accept-rollback the first time.
 `, serve)
 	return err
+}
+
+// namesShown bounds the names under a heading.
+const namesShown = 1000
+
+// compare says what restoring would change.
+func (c *restoreCmd) compare(w *world) error {
+	r, err := server.CompareBackup(w.ctx, c.Store, c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w.stdout, "A backup of %s, at revision %d, with %d records.\n", r.Time.Format(time.RFC3339), r.Revision, r.Records+r.Passing)
+	for _, f := range r.Findings {
+		fmt.Fprintln(w.stdout, f)
+	}
+	switch {
+	case len(r.Findings) > 0:
+		return fmt.Errorf("%d findings: it would not be restored", len(r.Findings)+r.More)
+	case r.Vacant:
+		_, err = fmt.Fprintf(w.stdout, "There is nothing in %s: it would be restored there, and undo nothing.\n", r.Place)
+		return err
+	case len(r.Effects) == 0:
+		_, err = fmt.Fprintf(w.stdout, "In place of %s it would change nothing that matters.\n", r.Place)
+		return err
+	}
+	fmt.Fprintf(w.stdout, "In place of %s it would change this:\n", r.Place)
+	for _, e := range r.Effects {
+		fmt.Fprintf(w.stdout, "\n%d %s:\n", len(e.Names), e.What)
+		for _, name := range e.Names[:min(len(e.Names), namesShown)] {
+			fmt.Fprintf(w.stdout, "  %q\n", name)
+		}
+		if more := len(e.Names) - namesShown; more > 0 {
+			fmt.Fprintf(w.stdout, "  and %d more\n", more)
+		}
+	}
+	return nil
 }
