@@ -12,6 +12,6 @@ type BackupPage struct {
 
 // What ReadBackup refuses with.
 var (
-	ErrNoBackup = errors.New("There is no such backup, or it has gone on to another page. One that is not asked for within a minute is dropped, and each node has its own: begin anew.")
-	ErrBackups  = errors.New("As many backups as may be at once are being read. One that is not asked for is dropped after a minute.")
+	ErrNoBackup = errors.New("no such backup is being read, or it has gone on to another page")
+	ErrBackups  = errors.New("as many backups as may be at once are being read")
 )

@@ -76,9 +76,9 @@ func readBackup(ctx context.Context, c *action.Call, in *adminapi.ReadBackupInpu
 	p, err := c.Decisions.ReadBackup(ctx, in.BackupId, in.Page)
 	switch {
 	case errors.Is(err, action.ErrNoBackup):
-		return nil, fault.New(adminapi.InvalidInput, err.Error())
+		return nil, fault.New(adminapi.InvalidInput, "There is no such backup, or it has gone on to another page. One that is not asked for within a minute is dropped, and each node has its own: begin anew.")
 	case errors.Is(err, action.ErrBackups):
-		return nil, fault.New(adminapi.LimitExceeded, err.Error())
+		return nil, fault.New(adminapi.LimitExceeded, "As many backups as may be at once are being read. One that is not asked for is dropped after a minute.")
 	case err != nil:
 		return nil, err
 	}
