@@ -9,6 +9,7 @@ import (
 
 	"trent/internal/config"
 	"trent/internal/identity"
+	"trent/internal/rekey"
 	"trent/internal/store"
 )
 
@@ -144,5 +145,50 @@ func TestDryRunElsewhere(t *testing.T) {
 	other.Roots = []string{"file", "file:" + filesOf(c).root}
 	if _, err := CompareBackup(t.Context(), other, path); err == nil || !strings.Contains(err.Error(), "is of another deployment") {
 		t.Errorf("of another deployment: %v", err)
+	}
+}
+
+// New root keys change every record and nothing that matters: a backup from before them, from while they are
+// brought in, and from after them, all open with the same root of trust and would undo nothing.
+func TestBackupsAcrossNewRootKeys(t *testing.T) {
+	n, _ := rekeyWorld(t)
+	c := config.Store{Dir: n.files.dir}
+	paths := []string{backupOf(t, c, n.raw)}
+	if err := n.rekey.Start(t.Context(), n.rootAtHand(t), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, backupOf(t, c, n.raw))
+	if _, err := n.rekey.Work(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, backupOf(t, c, n.raw))
+	later := time.Now().Add(rekey.Grace + time.Hour)
+	n.rekey.Now = func() time.Time { return later }
+	if retired, err := n.rekey.Work(t.Context()); err != nil || !retired {
+		t.Fatalf("%t, %v", retired, err)
+	}
+	paths = append(paths, backupOf(t, c, n.raw))
+	locators, err := locatorsOf(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, path := range paths {
+		to := elsewhere(t, c)
+		restored(t, to, path, "")
+		wantSound(t, to)
+		o, err := openBackup(t.Context(), c, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := unseal(t.Context(), n.raw, n.files, locators, discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := compareStores(t.Context(), n.raw, u, o); err != nil || len(found) > 0 {
+			t.Errorf("backup %d would change %q (%v)", i, found, err)
+		}
+		if err := o.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
