@@ -238,7 +238,7 @@ func (c *comparing) meet(now, then *store.Record) error {
 	switch {
 	case path == rootKeysPath && now != nil && then != nil:
 		err = c.roots(*now, *then)
-	case isPassingPath(path):
+	case isPassing(path):
 	case identity.IsOurs(path):
 		err = c.identities(now, then)
 	case kind == "key":
@@ -256,7 +256,7 @@ func (c *comparing) meet(now, then *store.Record) error {
 	return nil
 }
 
-func isPassingPath(path string) bool {
+func isPassing(path string) bool {
 	return slices.ContainsFunc(LedgerOptions(time.Now).Passing, func(p string) bool { return strings.HasPrefix(path, p) })
 }
 

@@ -8,10 +8,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -90,10 +88,6 @@ func TestSEC_E02_EachRecord(t *testing.T) {
 			write(t, filesOf(c).store, string(kept))
 		}
 	}
-}
-
-func isPassing(path string) bool {
-	return slices.ContainsFunc(LedgerOptions(time.Now).Passing, func(p string) bool { return strings.HasPrefix(path, p) })
 }
 
 func names(r *ledger.Report, path string) bool {
