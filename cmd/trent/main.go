@@ -26,6 +26,8 @@ type cli struct {
 	Status      statusCmd      `cmd:"" help:"Tell how a server is."`
 	Store       storeCmd       `cmd:"" help:"Copy a store."`
 	Fsck        fsckCmd        `cmd:"" help:"Read all of a store, and tell what is missing, altered, put back or unreadable."`
+	Backup      backupCmd      `cmd:"" help:"Back up a running server's store, or verify a backup."`
+	Restore     restoreCmd     `cmd:"" help:"Make a store of a backup, in a place where there is none."`
 	Root        rootCmd        `cmd:"" help:"List, test, add and remove roots of trust of a data directory."`
 	Rekey       rekeyCmd       `cmd:"" help:"Give a running server's store new root keys, and its accounts new keys of their own."`
 	Key         keyCmd         `cmd:"" help:"Create, list, describe, enable, disable and delete keys."`

@@ -197,6 +197,9 @@ type Decisions interface {
 	// actions that are Compound.
 	Rekey(ctx context.Context, giveUp []string, dropOldNow bool) error
 	Rekeying(context.Context) (Rekeying, error)
+	// ReadBackup is a page of a backup of the store, from 0 up; without an id, the first one of a
+	// backup that begins now. The same page may be asked for twice.
+	ReadBackup(ctx context.Context, id string, page int) (BackupPage, error)
 	// Declare carries out a declaration, or only says what it would change; of
 	// actions that are Compound.
 	Declare(ctx context.Context, document secret.Bytes, planOnly bool) (*Declared, error)

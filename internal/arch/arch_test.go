@@ -58,6 +58,7 @@ api, fault                                                  < conformance
 audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault, store                                           < follow
 record, seal, store                                         < ledger
+record, seal, secret, store                                 < backup
 store                                                       < store/bolt, store/etcd, store/storetest
 NONE                                                        < store/etcd/etcdtest, faults/disk
 iam                                                         < iam/iamtest

@@ -183,6 +183,13 @@ type Serve struct {
 	// void, and the audit has a record of it. Give it for one start, not for good.
 	AcceptRollback bool `name:"accept-rollback" help:"Once: serve a store that was put back to an older state."`
 
+	// BackupDir is a directory, of this node alone and not on the store's own disk, into which a backup is
+	// written every BackupEvery: trent-TIME.backup, encrypted under the store's root key, mode 0600. It is read again and
+	// verified before it has that name. The BackupKeep newest stay. By default there are none; docs/backup.md.
+	BackupDir   string        `name:"backup-dir" placeholder:"DIR" env:"TRENT_BACKUP_DIR" help:"Directory for scheduled backups; default: there are none."`
+	BackupEvery time.Duration `name:"backup-every" default:"24h" env:"TRENT_BACKUP_EVERY" help:"Time from one scheduled backup to the next, one minute at least."`
+	BackupKeep  int           `name:"backup-keep" default:"7" placeholder:"N" env:"TRENT_BACKUP_KEEP" help:"Scheduled backups to keep."`
+
 	// RootProbe is how often each root of trust that needs no person is asked to open the
 	// store, so that a lost one is known of before the next start. The log has a line when
 	// that changes. 0 is never.

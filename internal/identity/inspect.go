@@ -2,10 +2,12 @@ package identity
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 
+	"trent/internal/record"
 	"trent/internal/seal"
 	"trent/internal/store"
 )
@@ -78,4 +80,74 @@ func (i *Inspector) Inspect(rec store.Record) error {
 	}
 	_, err = i.Sealer(e.home())
 	return err
+}
+
+// Kinds of what is described.
+const (
+	OfPrincipal = iota // or a policy, a provider, an account alias
+	OfAccount
+	OfAccessKey
+)
+
+// A Description is what two versions of a record of identities are compared by.
+type Description struct {
+	Kind    int
+	Name    string   // such as "user services/app of 111122223333"
+	Off     bool     // an access key that is inactive, an account that is closed
+	Content [32]byte // SHA-256 of what else it says
+}
+
+// Describe opens a record of identities and describes it.
+func (i *Inspector) Describe(rec store.Record) (Description, error) {
+	if account, ok := strings.CutPrefix(rec.Path, accountPrefix); ok {
+		var e encodedAccount
+		if err := decodeInto(i.seal, rec, &e); err != nil {
+			return Description{}, err
+		}
+		// Its keys and the number of changes are of no account to anybody.
+		return Description{Kind: OfAccount, Name: "account " + account, Off: e.Closed != 0, Content: sha256.Sum256([]byte(e.Name))}, nil
+	}
+	s := i.seal
+	if owner := ownerOf(rec.Path); owner != "" {
+		var err error
+		if s, err = i.Sealer(owner); err != nil {
+			return Description{}, err
+		}
+	}
+	e, err := decode(s, rec)
+	if err != nil {
+		return Description{}, err
+	}
+	d := Description{Name: nameOf(e) + " of " + e.home()}
+	content := e.content()
+	if k, ok := e.(*AccessKey); ok {
+		content, d.Kind, d.Off = k.Secret.Expose(), OfAccessKey, k.Inactive
+	}
+	body, err := record.Encode(recordVersion, content)
+	if err != nil {
+		return Description{}, err
+	}
+	defer clear(body)
+	d.Content = sha256.Sum256(body)
+	return d, nil
+}
+
+func nameOf(e Entity) string {
+	switch e := e.(type) {
+	case *User:
+		return "user " + e.Name
+	case *Group:
+		return "group " + e.Name
+	case *Role:
+		return "role " + e.Name
+	case *ManagedPolicy:
+		return "policy " + e.Name
+	case *Provider:
+		return "OpenID Connect provider " + e.URL
+	case *AccessKey:
+		return "access key " + e.ID
+	case *AccountAlias:
+		return "account alias " + e.Name
+	}
+	return e.path()
 }

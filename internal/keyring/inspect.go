@@ -39,10 +39,8 @@ var errForeign = errors.New("it is of a kind that this Trent does not know")
 
 // Inspect opens a record. Records must come in the order of their paths.
 func (i *Inspector) Inspect(rec store.Record) error {
-	kind, rest, _ := strings.Cut(rec.Path, "/")
-	account, rest, _ := strings.Cut(rest, "/")
-	region, name, _ := strings.Cut(rest, "/")
-	at := recordKey{account, region, name}
+	kind, at := placeOfPath(rec.Path)
+	account, region, name := at.account, at.region, at.name
 	if slices.Contains([]string{"alias", "key", "grant", "keystores", "lastuse"}, kind) {
 		if _, err := i.ring.tenants.Sealer(account); err != nil {
 			return err

@@ -57,6 +57,14 @@ func (w *walk) Rekeying(ctx context.Context) (action.Rekeying, error) {
 	return w.rekey.Rekeying(ctx)
 }
 
+// ReadBackup implements action.Decisions.
+func (w *walk) ReadBackup(ctx context.Context, id string, page int) (action.BackupPage, error) {
+	if w.readBackup == nil {
+		return action.BackupPage{}, fault.New(api.UnsupportedOperationException, "This server makes no backups.")
+	}
+	return w.readBackup(ctx, id, page)
+}
+
 // remember commits the sighting of the request alone.
 func (w *walk) remember(ctx context.Context) error {
 	if w.seen == nil {

@@ -137,6 +137,7 @@ type Road struct {
 	declare    Declarer
 	vitals     func() []vitals.Vital
 	rekey      Rekeyer
+	readBackup func(ctx context.Context, id string, page int) (action.BackupPage, error)
 	beforeDev  func(context.Context) error
 	fresh      func(context.Context) error
 	hasRegion  func(string) bool
@@ -201,6 +202,8 @@ type Options struct {
 	Vitals func() []vitals.Vital
 	// Rekey brings in new root keys; nil: nobody does.
 	Rekey Rekeyer
+	// ReadBackup is a page of a backup; nil: there are none.
+	ReadBackup func(ctx context.Context, id string, page int) (action.BackupPage, error)
 	// Fresh is called before anything that is remembered of the store is believed, and
 	// refuses where it may be too old (see follow); nil: nobody else writes to the store.
 	Fresh func(context.Context) error
@@ -218,7 +221,7 @@ func New(o Options) *Road {
 		kms:   &service{api.KMS(), wire.JSON{}, action.Table(), action.NotYet(), false},
 		forms: make(map[string]*service),
 		keys:  o.Keys, identities: o.Identities, web: o.WebIdentities, evidence: o.Evidence, newKeys: o.NewKeys, proxies: o.Proxies, first: o.FirstAccount, audit: o.Audit, open: o.FailOpen, log: o.Log, now: o.Now,
-		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh, vitals: o.Vitals, rekey: o.Rekey,
+		declare: o.Declare, beforeDev: o.BeforeDev, fresh: o.Fresh, vitals: o.Vitals, rekey: o.Rekey, readBackup: o.ReadBackup,
 	}
 	r.costly = lane.New(runtime.GOMAXPROCS(0), r.others.pause, "Rate exceeded: more requests with keys of slow kinds are waiting than the server takes on at a time. Try again.")
 	if r.hasRegion = o.HasRegion; r.hasRegion == nil {

@@ -183,6 +183,12 @@ func (s *Sealer) derive(k *keys, id uint32, purpose string) (secret.Bytes, error
 	return secret.New(b), nil
 }
 
+// DeriveUnder makes a key for another purpose from the root key of an id, the same one in every
+// epoch: for what is kept outside of the store and has to outlast a rollback of it, such as a backup.
+func (s *Sealer) DeriveUnder(id uint32, purpose string) (secret.Bytes, error) {
+	return s.InEpoch(0).derive(s.keys.Load(), id, purpose)
+}
+
 // DeriveFor makes a key for another purpose from the root key that sealed was sealed
 // under. It is the same one as long as that root key is there, whichever is current.
 func (s *Sealer) DeriveFor(sealed []byte, purpose string) (secret.Bytes, error) {

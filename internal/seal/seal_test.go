@@ -287,3 +287,22 @@ func TestInEpoch(t *testing.T) {
 		t.Error("the first epoch must have the key without one, and each later one its own")
 	}
 }
+
+// A key for what outlasts a rollback is the same one in every epoch, and another one for each root
+// key, purpose and store.
+func TestDeriveUnder(t *testing.T) {
+	_, s := create(t, ours)
+	want, err := s.DeriveUnder(1, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.InEpoch(9).DeriveUnder(1, "a"); err != nil || !got.Equal(want) {
+		t.Errorf("in another epoch it is another one (%v)", err)
+	}
+	if got, err := s.DeriveUnder(1, "b"); err != nil || got.Equal(want) {
+		t.Errorf("for another purpose it is the same one (%v)", err)
+	}
+	if _, err := s.DeriveUnder(2, "a"); !errors.Is(err, seal.ErrUnreadable) {
+		t.Errorf("of a root key that is not there: %v", err)
+	}
+}

@@ -107,28 +107,38 @@ func unattended(l root.Locator) bool {
 	return false
 }
 
-// unseal opens the store with the first root of trust that does, and says which
-// that was and why those before it did not.
-func unseal(ctx context.Context, st store.Store, f files, locators []root.Locator, log *slog.Logger) (unsealed, error) {
+// unseal opens the store with the first root of trust that does.
+func unseal(ctx context.Context, st store.Reader, f files, locators []root.Locator, log *slog.Logger) (unsealed, error) {
 	stored, err := st.Get(ctx, rootKeysPath)
 	if err != nil {
 		return unsealed{}, fmt.Errorf("the store %s has no root keys (%w): it is not a store of Trent's, or it is damaged; put it back from a backup", f.store, err)
 	}
+	name, sealer, err := openContainer(ctx, f, stored.Value, locators, log)
+	if err != nil {
+		return unsealed{}, err
+	}
+	set, rev, err := readSettings(ctx, st, f, sealer)
+	return unsealed{name, sealer, set, rev}, err
+}
+
+// openContainer opens the container of root keys with the first root of trust that does, and says which
+// that was and why those before it did not.
+func openContainer(ctx context.Context, f files, stored []byte, locators []root.Locator, log *slog.Logger) (string, *seal.Sealer, error) {
 	var failed []error
 	for _, l := range locators {
-		u, err := unsealWith(ctx, st, f, stored.Value, l)
+		name, sealer, err := openContainerWith(ctx, f, stored, l)
 		if err == nil {
-			log.Info("the store is unsealed", "root", u.root)
-			return u, nil
+			log.Info("the store is unsealed", "root", name)
+			return name, sealer, nil
 		}
 		if _, ours := errors.AsType[*seal.WrongRootError](err); ours || errors.Is(err, errRoot) {
 			log.Warn("a root of trust does not open the store", "root", l.String(), "error", err)
 			failed = append(failed, err)
 			continue
 		}
-		return unsealed{}, err // the store itself is at fault, and no other root helps
+		return "", nil, err // the store itself is at fault, and no other root helps
 	}
-	return unsealed{}, errors.Join(failed...)
+	return "", nil, errors.Join(failed...)
 }
 
 // unsealed is a store that has been opened.
@@ -148,13 +158,22 @@ type rootError struct{ error }
 func (rootError) Is(target error) bool { return target == errRoot }
 func (e rootError) Unwrap() error      { return e.error }
 
-func unsealWith(ctx context.Context, st store.Store, f files, stored []byte, l root.Locator) (unsealed, error) {
-	if _, err := seal.Roots(stored); err != nil {
+func unsealWith(ctx context.Context, st store.Reader, f files, stored []byte, l root.Locator) (unsealed, error) {
+	name, sealer, err := openContainerWith(ctx, f, stored, l)
+	if err != nil {
 		return unsealed{}, err
+	}
+	set, rev, err := readSettings(ctx, st, f, sealer)
+	return unsealed{name, sealer, set, rev}, err
+}
+
+func openContainerWith(ctx context.Context, f files, stored []byte, l root.Locator) (string, *seal.Sealer, error) {
+	if _, err := seal.Roots(stored); err != nil {
+		return "", nil, err
 	}
 	r, err := openRoot(ctx, f, l)
 	if err != nil {
-		return unsealed{}, rootError{err}
+		return "", nil, rootError{err}
 	}
 	sealer, err := seal.Open(ctx, stored, []root.Root{r})
 	if err != nil {
@@ -162,8 +181,7 @@ func unsealWith(ctx context.Context, st store.Store, f files, stored []byte, l r
 		if path, err := rootFile(f, l); l.Kind == "file" && err == nil {
 			where = path
 		}
-		return unsealed{}, rootError{fmt.Errorf("the root of trust %s does not open the store %s: %w", where, f.store, err)}
+		return "", nil, rootError{fmt.Errorf("the root of trust %s does not open the store %s: %w", where, f.store, err)}
 	}
-	set, rev, err := readSettings(ctx, st, f, sealer)
-	return unsealed{r.ID(), sealer, set, rev}, err
+	return r.ID(), sealer, nil
 }

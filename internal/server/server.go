@@ -43,6 +43,8 @@ type Server struct {
 	raw     store.Store // what the ledger lies on
 	ledger  *ledger.Ledger
 	anchors *anchors
+	backups *backups
+	reading readings    // backups that clients read
 	store   store.Store // the ledger
 	sealer  *seal.Sealer
 	set     settings
@@ -143,6 +145,9 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	if s.anchors, err = openAnchors(s.config, s.log); err != nil {
 		return err
 	}
+	if s.backups, err = openBackups(s.config); err != nil {
+		return err
+	}
 	keep := LedgerOptions(s.now)
 	keep.Moved = s.anchors.notice
 	if s.ledger, err = openLedger(ctx, s.raw, &u, keep, s.anchors, s.log); err != nil {
@@ -193,7 +198,7 @@ func (s *Server) build(ctx context.Context, f files, tlsConfig *tls.Config) erro
 	s.declare = s.newDeclare(regions)
 	s.road = pipeline.New(pipeline.Options{
 		Keys: s.ring, NewKeys: s.pool, Proxies: s.proxies, Identities: s.users, WebIdentities: web, Evidence: attestation, FirstAccount: set.Account, Audit: s.audit, FailOpen: s.config.AuditFailOpen,
-		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.allVitals, Rekey: s, Log: s.log, Now: s.now,
+		HasRegion: regions.Has, Declare: s.declare.Declare, Dev: s.config.Dev, BeforeDev: s.rememberFixed, Fresh: s.fresh(), Vitals: s.allVitals, Rekey: s, ReadBackup: s.readBackup, Log: s.log, Now: s.now,
 	})
 	s.door = httpd.New(httpd.Options{
 		Road:     s.road,
@@ -215,7 +220,7 @@ const maxBodies = 256 << 20
 
 // readSettings opens one sealed record with the root keys, so that a wrong root is
 // found before anybody asks.
-func readSettings(ctx context.Context, st store.Store, f files, sealer *seal.Sealer) (settings, store.Rev, error) {
+func readSettings(ctx context.Context, st store.Reader, f files, sealer *seal.Sealer) (settings, store.Rev, error) {
 	var set settings
 	rec, err := st.Get(ctx, settingsPath)
 	if err != nil {
@@ -308,6 +313,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	s.sweeping.Go(func() { s.probe(s.proxies) })
 	s.sweeping.Go(func() { s.probeRoots(s.config.RootProbe) })
 	s.sweeping.Go(s.rekeyWhenDue)
+	s.sweeping.Go(s.backUpWhenDue)
 	done := make(chan error, 1)
 	go func() { done <- s.door.Serve(l) }()
 	var failed error
@@ -331,6 +337,7 @@ func (s *Server) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.unfollow()
+		s.reading.close()
 		s.sweeping.Wait()
 		s.pool.Close()
 		err = errors.Join(s.users.StoreUses(context.Background()), s.ring.StoreUses(context.Background()))

@@ -30,6 +30,7 @@ func (s *Server) sweep() {
 		case <-uses.C:
 			err = s.ring.StoreUses(context.Background())
 		case <-t.C:
+			s.reading.dropUnused(s.now())
 			err = errors.Join(s.sweepNow(), s.users.StoreUses(context.Background()), s.tidy(context.Background()))
 		}
 		if err != nil {

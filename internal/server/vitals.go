@@ -4,5 +4,6 @@ import "trent/internal/vitals"
 
 // allVitals are those that were reported, and those that are known when they are asked for.
 func (s *Server) allVitals() []vitals.Vital {
-	return append(s.anchors.vitals(s.now()), s.vitals.All()...)
+	now := s.now()
+	return append(append(s.anchors.vitals(now), s.backups.vital(now)), s.vitals.All()...)
 }

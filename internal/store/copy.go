@@ -25,9 +25,9 @@ const (
 // found, as ErrDiffers. tell, if not nil, is called with the number of records that are there.
 //
 // Revisions are not copied: a store counts its own.
-func Copy(ctx context.Context, from, to Store, last []string, tell func(done int)) (int, error) {
+func Copy(ctx context.Context, from Reader, to Store, last []string, tell func(done int)) (int, error) {
 	c := copying{ctx: ctx, from: from, to: to, tell: tell}
-	err := each(ctx, from, func(r Record) error {
+	err := Each(ctx, from, func(r Record) error {
 		if slices.Contains(last, r.Path) {
 			return nil
 		}
@@ -48,12 +48,13 @@ func Copy(ctx context.Context, from, to Store, last []string, tell func(done int
 }
 
 type copying struct {
-	ctx      context.Context
-	from, to Store
-	tell     func(int)
-	batch    Batch
-	bytes    int
-	done     int
+	ctx   context.Context
+	from  Reader
+	to    Store
+	tell  func(int)
+	batch Batch
+	bytes int
+	done  int
 }
 
 // add puts a record into the batch if it is not there yet.
@@ -105,8 +106,8 @@ func (c *copying) alone(path string) error {
 }
 
 // compare returns how many records both stores have, which must be the same.
-func compare(ctx context.Context, from, to Store) (n int, err error) {
-	err = each(ctx, from, func(r Record) error {
+func compare(ctx context.Context, from Reader, to Store) (n int, err error) {
+	err = Each(ctx, from, func(r Record) error {
 		n++
 		there, err := to.Get(ctx, r.Path)
 		if err == nil && !bytes.Equal(there.Value, r.Value) || errors.Is(err, ErrNotFound) {
@@ -118,7 +119,7 @@ func compare(ctx context.Context, from, to Store) (n int, err error) {
 		return 0, err
 	}
 	there := 0
-	err = each(ctx, to, func(r Record) error {
+	err = Each(ctx, to, func(r Record) error {
 		there++
 		_, err := from.Get(ctx, r.Path)
 		if errors.Is(err, ErrNotFound) {
@@ -135,8 +136,8 @@ func compare(ctx context.Context, from, to Store) (n int, err error) {
 // eachPage is how many records are read at once.
 const eachPage = 64
 
-// each calls do with every record, in order.
-func each(ctx context.Context, s Store, do func(Record) error) error {
+// Each calls do with every record, in order.
+func Each(ctx context.Context, s Reader, do func(Record) error) error {
 	after := ""
 	for {
 		page, err := s.List(ctx, "", after, eachPage, false)

@@ -103,6 +103,12 @@ type Store interface {
 	Close() error
 }
 
+// Reader is what a Store and a Snapshot have in common.
+type Reader interface {
+	Get(ctx context.Context, path string) (Record, error)
+	List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]Record, error)
+}
+
 // Shared is a Store that other processes write to as well.
 type Shared interface {
 	Store

@@ -15,6 +15,7 @@ const (
 	Root   = "root"   // a root of trust opens the store
 	Clock  = "clock"  // the clock is believed
 	Anchor = "anchor" // an anchor holds how far the store has come
+	Backup = "backup" // the newest verified backup is not too old
 )
 
 // A Vital is one of them. It holds nothing secret.

@@ -2,6 +2,8 @@ package adminaction
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"math"
 
 	"trent/internal/action"
@@ -30,6 +32,12 @@ func deployment() []*action.Entry {
 			Name: "DescribeRekey",
 			Uses: operate[adminapi.DescribeRekeyInput]("trent:DescribeRekey"),
 			Run:  describeRekey,
+		}),
+		entry(action.Action[adminapi.ReadBackupInput, adminapi.ReadBackupOutput]{
+			Name:  "ReadBackup",
+			Uses:  operate[adminapi.ReadBackupInput]("trent:ReadBackup"),
+			Audit: []string{"BackupId", "Page"},
+			Run:   readBackup,
 		}),
 	}
 }
@@ -61,6 +69,20 @@ func describeRekey(ctx context.Context, c *action.Call, _ *adminapi.DescribeReke
 	return &adminapi.DescribeRekeyOutput{
 		UnderWay: true, Stage: shownStage(r.Stage), Done: count(r.Done), Total: count(r.Total), StartDate: r.Started, RetireDate: r.Retires,
 	}, nil
+}
+
+// readBackup is for whoever may have a backup: it is encrypted, and opens with a root of trust alone.
+func readBackup(ctx context.Context, c *action.Call, in *adminapi.ReadBackupInput) (*adminapi.ReadBackupOutput, error) {
+	p, err := c.Decisions.ReadBackup(ctx, in.BackupId, in.Page)
+	switch {
+	case errors.Is(err, action.ErrNoBackup):
+		return nil, fault.New(adminapi.InvalidInput, "There is no such backup, or it has gone on to another page. One that is not asked for within a minute is dropped, and each node has its own: begin anew.")
+	case errors.Is(err, action.ErrBackups):
+		return nil, fault.New(adminapi.LimitExceeded, "As many backups as may be at once are being read. One that is not asked for is dropped after a minute.")
+	case err != nil:
+		return nil, err
+	}
+	return &adminapi.ReadBackupOutput{BackupId: p.Backup, Data: base64.StdEncoding.EncodeToString(p.Data), IsLast: p.Last, Records: p.Records}, nil
 }
 
 func count(n uint64) int { return int(min(n, math.MaxInt32)) }

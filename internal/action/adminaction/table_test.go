@@ -58,7 +58,7 @@ func TestSEC_G01_AuditedMembers(t *testing.T) {
 
 // TestSEC_A11: what reads is marked as reading, and everything else cannot be replayed.
 func TestSEC_A11_ChangesAreMarked(t *testing.T) {
-	reads := []string{"ListAccounts", "ExplainDecision", "DescribeDeployment", "DescribeRekey"}
+	reads := []string{"ListAccounts", "ExplainDecision", "DescribeDeployment", "DescribeRekey", "ReadBackup"}
 	for name, e := range adminaction.Table(true) {
 		if e.Mutates == slices.Contains(reads, name) {
 			t.Errorf("%s: mutates %v", name, e.Mutates)

@@ -59,6 +59,12 @@ func (in *ListAccountsInput) UnmarshalForm(f *query.Form) error {
 }
 
 // UnmarshalForm implements query.Input.
+func (in *ReadBackupInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
 func (in *ReopenAccountInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
@@ -121,6 +127,11 @@ func (in *ExplainDecisionInput) read(f *query.Form, at string) {
 func (in *ListAccountsInput) read(f *query.Form, at string) {
 	in.got.Mark(0, f.String(at+"Marker", &in.Marker))
 	in.got.Mark(1, f.Integer(at+"MaxItems", &in.MaxItems))
+}
+
+func (in *ReadBackupInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.String(at+"BackupId", &in.BackupId))
+	in.got.Mark(1, f.Integer(at+"Page", &in.Page))
 }
 
 func (in *ReopenAccountInput) read(f *query.Form, at string) {

@@ -162,6 +162,23 @@ func (out *ListAccountsOutput) AppendXML(dst []byte) []byte {
 }
 
 // AppendXML appends the members that are there.
+func (out *ReadBackupOutput) AppendXML(dst []byte) []byte {
+	if out.BackupId != "" {
+		dst = query.String(dst, "BackupId", out.BackupId)
+	}
+	if out.Data != "" {
+		dst = query.String(dst, "Data", out.Data)
+	}
+	if out.IsLast {
+		dst = query.Boolean(dst, "IsLast", out.IsLast)
+	}
+	if out.Records != 0 {
+		dst = query.Integer(dst, "Records", out.Records)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
 func (out *Vital) AppendXML(dst []byte) []byte {
 	if out.Kind != "" {
 		dst = query.String(dst, "Kind", out.Kind)
@@ -328,6 +345,20 @@ func (in *ListAccountsInput) AppendMember(dst []byte, member string) ([]byte, bo
 		return jsonout.String(dst, in.Marker), true
 	case "MaxItems":
 		return jsonout.Integer(dst, in.MaxItems), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *ReadBackupInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "BackupId":
+		return jsonout.String(dst, in.BackupId), true
+	case "Page":
+		return jsonout.Integer(dst, in.Page), true
 	}
 	return dst, false
 }

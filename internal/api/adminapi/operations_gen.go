@@ -90,6 +90,14 @@ var operations = []*api.Operation{
 		New:           func() api.Input { return new(ListAccountsInput) },
 	},
 	{
+		Name:          "ReadBackup",
+		Errors:        []fault.Code{InvalidInput, LimitExceeded},
+		Members:       readBackupInputMembers,
+		Output:        api.StructOutput,
+		OutputMembers: readBackupOutputMembers,
+		New:           func() api.Input { return new(ReadBackupInput) },
+	},
+	{
 		Name:    "ReopenAccount",
 		Errors:  []fault.Code{NoSuchAccount},
 		Members: reopenAccountInputMembers,
@@ -126,10 +134,12 @@ func Lookup(name string) (*api.Operation, bool) {
 		return operations[7], true
 	case "ListAccounts":
 		return operations[8], true
-	case "ReopenAccount":
+	case "ReadBackup":
 		return operations[9], true
-	case "StartRekey":
+	case "ReopenAccount":
 		return operations[10], true
+	case "StartRekey":
+		return operations[11], true
 	}
 	return nil, false
 }
@@ -219,6 +229,18 @@ var listAccountsOutputMembers = []api.Member{
 	{Name: "Accounts", Kind: api.KindList},
 	{Name: "IsTruncated", Kind: api.KindBoolean},
 	{Name: "Marker", Kind: api.KindString},
+}
+
+var readBackupInputMembers = []api.Member{
+	{Name: "BackupId", Kind: api.KindString},
+	{Name: "Page", Kind: api.KindInteger},
+}
+
+var readBackupOutputMembers = []api.Member{
+	{Name: "BackupId", Kind: api.KindString},
+	{Name: "Data", Kind: api.KindString},
+	{Name: "IsLast", Kind: api.KindBoolean},
+	{Name: "Records", Kind: api.KindInteger},
 }
 
 var reopenAccountInputMembers = []api.Member{

@@ -207,6 +207,27 @@ type ListAccountsOutput struct {
 	Marker      string
 }
 
+// ReadBackupInput is the request of ReadBackup.
+type ReadBackupInput struct {
+	BackupId string
+	Page     int
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *ReadBackupInput) Has(member string) bool {
+	return in.got.Named(readBackupInputMembers, member)
+}
+
+// ReadBackupOutput is the answer of ReadBackup.
+type ReadBackupOutput struct {
+	BackupId string
+	Data     string
+	IsLast   bool
+	Records  int
+}
+
 // ReopenAccountInput is the request of ReopenAccount.
 type ReopenAccountInput struct {
 	AccountId string // required

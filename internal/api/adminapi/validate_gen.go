@@ -75,6 +75,13 @@ func (in *ListAccountsInput) Validate() error {
 }
 
 // Validate implements Input.
+func (in *ReadBackupInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
 func (in *ReopenAccountInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
@@ -212,6 +219,15 @@ func (in *ListAccountsInput) check(v *check.Violations, up *check.Path) {
 	}
 }
 
+func (in *ReadBackupInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkBackupIdType(v, check.At(up, "backupId"), in.BackupId)
+	}
+	if in.got.Has(1) {
+		checkPageType(v, check.At(up, "page"), in.Page)
+	}
+}
+
 func (in *ReopenAccountInput) check(v *check.Violations, up *check.Path) {
 	if in.got.Has(0) {
 		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
@@ -283,6 +299,16 @@ func checkArnType(v *check.Violations, at check.Path, value string) {
 	}
 	if n > 2048 {
 		v.Value(at, value, check.LengthAtMost+"2048")
+	}
+}
+
+func checkBackupIdType(v *check.Violations, at check.Path, value string) {
+	n := check.Units(value)
+	if n < 26 {
+		v.Value(at, value, check.LengthAtLeast+"26")
+	}
+	if n > 26 {
+		v.Value(at, value, check.LengthAtMost+"26")
 	}
 }
 
@@ -388,6 +414,16 @@ func checkMaxItemsType(v *check.Violations, at check.Path, value int) {
 	}
 	if n > 1000 {
 		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"1000")
+	}
+}
+
+func checkPageType(v *check.Violations, at check.Path, value int) {
+	n := value
+	if n < 0 {
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtLeast+"0")
+	}
+	if n > 2147483647 {
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"2147483647")
 	}
 }
 
