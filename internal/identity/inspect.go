@@ -36,7 +36,8 @@ func NewInspector(ctx context.Context, from Lister, s *seal.Sealer) (*Inspector,
 			after = rec.Path
 			var e encodedAccount
 			if decodeInto(s, rec, &e) == nil {
-				i.accounts[strings.TrimPrefix(rec.Path, accountPrefix)] = s.Under(e.standing().key)
+				st := e.standing()
+				i.accounts[strings.TrimPrefix(rec.Path, accountPrefix)] = s.Under(st.key, st.others...)
 			}
 		}
 		if len(recs) < page {

@@ -11,6 +11,7 @@ import (
 	"trent/internal/identity"
 	"trent/internal/keyring"
 	"trent/internal/ledger"
+	"trent/internal/rekey"
 	"trent/internal/seal"
 	"trent/internal/store"
 	"trent/internal/store/bolt"
@@ -75,7 +76,7 @@ func check(ctx context.Context, n store.Snapshot, u unsealed) (*ledger.Report, e
 	}
 	report, err := ledger.Verify(ctx, n, u.sealer, LedgerOptions(time.Now), func(r store.Record) error {
 		switch {
-		case r.Path == settingsPath:
+		case r.Path == settingsPath, r.Path == markPath, r.Path == rekey.StatePath:
 			_, err := u.sealer.Open(r.Path, r.Value)
 			return err
 		case r.Path == rootKeysPath:

@@ -37,6 +37,9 @@ func tenanted(t *testing.T) config.Store {
 	called(t, url, cred, "RotateKeyOnDemand", `{"KeyId":"`+id+`"}`)
 	called(t, url, cred, "ReplicateKey", `{"KeyId":"`+id+`","ReplicaRegion":"eu-west-1"}`)
 	called(t, url, cred, "ScheduleKeyDeletion", `{"KeyId":"`+keyIDOf(t, called(t, url, cred, "CreateKey", `{}`))+`","PendingWindowInDays":7}`)
+	if err := s.sweepNow(); err != nil { // leaves the mark of the clock
+		t.Fatal(err)
+	}
 	stop()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
