@@ -24,6 +24,9 @@ func (out *Account) AppendXML(dst []byte) []byte {
 	if !out.CloseDate.IsZero() {
 		dst = query.Timestamp(dst, "CloseDate", out.CloseDate)
 	}
+	if !out.ShredDate.IsZero() {
+		dst = query.Timestamp(dst, "ShredDate", out.ShredDate)
+	}
 	return dst
 }
 
@@ -157,6 +160,14 @@ func (out *ListAccountsOutput) AppendXML(dst []byte) []byte {
 	dst = query.Boolean(dst, "IsTruncated", out.IsTruncated)
 	if out.Marker != "" {
 		dst = query.String(dst, "Marker", out.Marker)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
+func (out *ShredAccountOutput) AppendXML(dst []byte) []byte {
+	if !out.ShredDate.IsZero() {
+		dst = query.Timestamp(dst, "ShredDate", out.ShredDate)
 	}
 	return dst
 }
@@ -319,6 +330,18 @@ func (in *ExplainDecisionInput) AppendMember(dst []byte, member string) ([]byte,
 }
 
 // AppendMember implements Input.
+func (in *KeepAccountInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "AccountId":
+		return jsonout.String(dst, in.AccountId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
 func (in *ListAccountsInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	if !in.Has(member) {
 		return dst, false
@@ -340,6 +363,20 @@ func (in *ReopenAccountInput) AppendMember(dst []byte, member string) ([]byte, b
 	switch member {
 	case "AccountId":
 		return jsonout.String(dst, in.AccountId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *ShredAccountInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "AccountId":
+		return jsonout.String(dst, in.AccountId), true
+	case "PendingWindowInDays":
+		return jsonout.Integer(dst, in.PendingWindowInDays), true
 	}
 	return dst, false
 }

@@ -82,6 +82,13 @@ var operations = []*api.Operation{
 		New:           func() api.Input { return new(ExplainDecisionInput) },
 	},
 	{
+		Name:    "KeepAccount",
+		Errors:  []fault.Code{NoSuchAccount, InvalidInput},
+		Members: keepAccountInputMembers,
+		Output:  api.NoOutput,
+		New:     func() api.Input { return new(KeepAccountInput) },
+	},
+	{
 		Name:          "ListAccounts",
 		Errors:        []fault.Code{},
 		Members:       listAccountsInputMembers,
@@ -91,10 +98,18 @@ var operations = []*api.Operation{
 	},
 	{
 		Name:    "ReopenAccount",
-		Errors:  []fault.Code{NoSuchAccount},
+		Errors:  []fault.Code{NoSuchAccount, InvalidInput},
 		Members: reopenAccountInputMembers,
 		Output:  api.NoOutput,
 		New:     func() api.Input { return new(ReopenAccountInput) },
+	},
+	{
+		Name:          "ShredAccount",
+		Errors:        []fault.Code{NoSuchAccount, InvalidInput},
+		Members:       shredAccountInputMembers,
+		Output:        api.StructOutput,
+		OutputMembers: shredAccountOutputMembers,
+		New:           func() api.Input { return new(ShredAccountInput) },
 	},
 	{
 		Name:    "StartRekey",
@@ -124,12 +139,16 @@ func Lookup(name string) (*api.Operation, bool) {
 		return operations[6], true
 	case "ExplainDecision":
 		return operations[7], true
-	case "ListAccounts":
+	case "KeepAccount":
 		return operations[8], true
-	case "ReopenAccount":
+	case "ListAccounts":
 		return operations[9], true
-	case "StartRekey":
+	case "ReopenAccount":
 		return operations[10], true
+	case "ShredAccount":
+		return operations[11], true
+	case "StartRekey":
+		return operations[12], true
 	}
 	return nil, false
 }
@@ -210,6 +229,10 @@ var explainDecisionOutputMembers = []api.Member{
 	{Name: "Explanation", Kind: api.KindString},
 }
 
+var keepAccountInputMembers = []api.Member{
+	{Name: "AccountId", Kind: api.KindString, Required: true},
+}
+
 var listAccountsInputMembers = []api.Member{
 	{Name: "Marker", Kind: api.KindString},
 	{Name: "MaxItems", Kind: api.KindInteger},
@@ -223,6 +246,15 @@ var listAccountsOutputMembers = []api.Member{
 
 var reopenAccountInputMembers = []api.Member{
 	{Name: "AccountId", Kind: api.KindString, Required: true},
+}
+
+var shredAccountInputMembers = []api.Member{
+	{Name: "AccountId", Kind: api.KindString, Required: true},
+	{Name: "PendingWindowInDays", Kind: api.KindInteger},
+}
+
+var shredAccountOutputMembers = []api.Member{
+	{Name: "ShredDate", Kind: api.KindTimestamp},
 }
 
 var startRekeyInputMembers = []api.Member{
