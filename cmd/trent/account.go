@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -10,7 +11,9 @@ type accountCmd struct {
 	Create accountCreateCmd `cmd:"" help:"Make an account, and an access key of its root user."`
 	List   accountListCmd   `cmd:"" help:"List accounts."`
 	Close  accountCloseCmd  `cmd:"" help:"Close an account: nobody can sign for it, and its keys are not there."`
-	Reopen accountReopenCmd `cmd:"" help:"Open a closed account again."`
+	Reopen accountReopenCmd `cmd:"" help:"Open a closed account again; it is not shredded then."`
+	Shred  accountShredCmd  `cmd:"" help:"Have a closed account shredded after some days: its keys are destroyed, and nothing of it can be read any more, ever."`
+	Keep   accountKeepCmd   `cmd:"" help:"Have an account not be shredded after all. It stays closed."`
 }
 
 // account is an account as the API shows it.
@@ -20,6 +23,7 @@ type account struct {
 	Status      string `xml:"Status"`
 	CreateDate  string `xml:"CreateDate"`
 	CloseDate   string `xml:"CloseDate"`
+	ShredDate   string `xml:"ShredDate"`
 }
 
 type accountCreateCmd struct {
@@ -87,9 +91,9 @@ func (c *accountListCmd) Run(w *world) error {
 	}
 	var rows [][]string
 	for _, a := range all {
-		rows = append(rows, []string{a.AccountID, a.AccountName, a.Status, dateOf(a.CreateDate), dateOf(a.CloseDate)})
+		rows = append(rows, []string{a.AccountID, a.AccountName, a.Status, dateOf(a.CreateDate), dateOf(a.CloseDate), dateOf(a.ShredDate)})
 	}
-	return printTable(w.stdout, []string{"ACCOUNT", "NAME", "STATUS", "CREATED", "CLOSED"}, rows)
+	return printTable(w.stdout, []string{"ACCOUNT", "NAME", "STATUS", "CREATED", "CLOSED", "SHRED"}, rows)
 }
 
 // dateOf shows a date as all others are shown. One that is none is shown as it came.
@@ -116,6 +120,39 @@ type accountReopenCmd struct {
 
 // Run implements the command.
 func (c *accountReopenCmd) Run(w *world) error { return c.standing(w, "ReopenAccount", c.ID) }
+
+type accountShredCmd struct {
+	connection
+	ID   string `arg:"" help:"12 digits."`
+	Days int    `default:"30" placeholder:"DAYS" help:"How long it can be kept or reopened yet: 7 to 30 days."`
+}
+
+// Run implements the command.
+func (c *accountShredCmd) Run(w *world) error {
+	o, err := c.operator()
+	if err != nil {
+		return err
+	}
+	var out struct {
+		Result struct{ ShredDate string } `xml:"ShredAccountResult"`
+	}
+	if err := o.call(w.ctx, "ShredAccount", form("AccountId", c.ID, "PendingWindowInDays", strconv.Itoa(c.Days)), &out); err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		return printJSON(w.stdout, out.Result)
+	}
+	_, err = fmt.Fprintf(w.stdout, "The account %s is shredded at %s, unless it is kept (trent account keep %s) or reopened before.\n", c.ID, dateOf(out.Result.ShredDate), c.ID)
+	return err
+}
+
+type accountKeepCmd struct {
+	connection
+	ID string `arg:"" help:"12 digits."`
+}
+
+// Run implements the command.
+func (c *accountKeepCmd) Run(w *world) error { return c.standing(w, "KeepAccount", c.ID) }
 
 func (c *connection) standing(w *world, action, id string) error {
 	o, err := c.operator()

@@ -25,6 +25,7 @@ import (
 	"trent/internal/server"
 	"trent/internal/store"
 	"trent/internal/store/bolt"
+	"trent/internal/store/etcd/etcdtest"
 	"trent/trenttest/process"
 	"trent/trenttest/raw"
 )
@@ -47,16 +48,19 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 			e.Setenv("TRENT_DIR", "data")
 			e.Setenv("TRENT_LISTEN", "127.0.0.1:0")
-			e.Values[sceneKey{}] = &scene{}
+			e.Values[sceneKey{}] = &scene{servers: make(map[string]*running)}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":   serverCmd,
+			"on":       onCmd,
+			"etcd":     etcdCmd(t),
 			"request":  requestCmd,
 			"stall":    stallCmd,
 			"hold":     holdCmd,
 			"release":  releaseCmd,
 			"field":    fieldCmd,
+			"match":    matchCmd,
 			"bend":     bendCmd,
 			"damage":   damageCmd,
 			"tamper":   tamperCmd,
@@ -68,9 +72,16 @@ func TestScripts(t *testing.T) {
 
 // scene is what the commands of one script share.
 type scene struct {
+	running
+	name    string // of the server that commands are for
+	servers map[string]*running
+	held    net.Conn
+}
+
+// running is a server, and how it was started.
+type running struct {
 	last process.Command
 	srv  *process.Server
-	held net.Conn
 }
 
 type sceneKey struct{}
@@ -89,7 +100,7 @@ func (s *scene) host(ts *testscript.TestScript) string {
 // environment is the script's, and nothing of the machine's.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TRENT_DIR", "TRENT_LISTEN", "TRENT_CONFIG", "TRENT_REGIONS", "TRENT_LOG_FORMAT", "TRENT_LOG_LEVEL", "TRENT_REQUEST_TIMEOUT", "AWS_REGION", "GODEBUG"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TRENT_DIR", "TRENT_LISTEN", "TRENT_CONFIG", "TRENT_REGIONS", "TRENT_LOG_FORMAT", "TRENT_LOG_LEVEL", "TRENT_REQUEST_TIMEOUT", "TRENT_STORE", "TRENT_ETCD_ENDPOINTS", "AWS_REGION", "GODEBUG"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}
@@ -97,7 +108,7 @@ func environment(ts *testscript.TestScript) []string {
 	return env
 }
 
-// serverCmd starts and ends the one server of a script.
+// serverCmd starts and ends the server of a script, or the one that it is on.
 //
 //	server start serve|quickstart [flag]...   start it and wait until it is ready
 //	server again                              the same call once more
@@ -116,7 +127,7 @@ func serverCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	switch args[0] {
 	case "start":
-		s.last = process.Command{Binary: binary, Args: args[1:], Dir: ts.MkAbs("."), Env: environment(ts)}
+		s.last = process.Command{Binary: filepath.Join(ts.MkAbs("bin"), "trent"), Args: args[1:], Dir: ts.MkAbs("."), Env: environment(ts)}
 		s.start(ts)
 	case "again":
 		s.start(ts)
@@ -142,12 +153,43 @@ func (s *scene) start(ts *testscript.TestScript) {
 	ts.Check(err)
 	s.srv = srv
 	ts.Defer(srv.Kill)
-	ts.Setenv("AWS_ENDPOINT_URL", srv.URL)
-	ts.Setenv("SERVER", strings.TrimPrefix(srv.URL, "http://"))
+	s.address(ts)
 	if s.last.Args[0] == "quickstart" { // it has more to say
 		ts.Check(until(func() bool { return strings.Contains(srv.Output(), "Ctrl-C stops the server") }, "the quickstart does not come to its end"))
 	}
 	fmt.Fprint(ts.Stdout(), srv.Output())
+}
+
+func (s *scene) address(ts *testscript.TestScript) {
+	ts.Setenv("AWS_ENDPOINT_URL", s.srv.URL)
+	ts.Setenv("SERVER", strings.TrimPrefix(s.srv.URL, "http://"))
+}
+
+// onCmd lets the commands after it be for another server of the script: on NAME.
+func onCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: on NAME")
+	}
+	s := sceneOf(ts)
+	left := s.running
+	s.servers[s.name] = &left
+	s.name, s.running = args[0], running{}
+	if there, ok := s.servers[s.name]; ok {
+		s.running = *there
+		s.address(ts)
+	}
+}
+
+// etcdCmd starts an etcd of one member, which ends with the test, and lets it be the store: etcd start.
+func etcdCmd(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg || len(args) != 1 || args[0] != "start" {
+			ts.Fatalf("usage: etcd start")
+		}
+		members := etcdtest.Start(t, 1, "--unsafe-no-fsync")
+		ts.Setenv("TRENT_STORE", "etcd")
+		ts.Setenv("TRENT_ETCD_ENDPOINTS", strings.Join(members.Endpoints(), ","))
+	}
 }
 
 func ended(code int, err error) error {
@@ -333,6 +375,20 @@ func fieldCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is not in the output", args[1])
 	}
 	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// matchCmd puts what matches in the output printed last into a variable: match NAME REGEXP.
+func matchCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: match NAME REGEXP")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	found := re.FindString(ts.ReadFile("stdout"))
+	if found == "" {
+		ts.Fatalf("nothing in the output matches %s", args[1])
+	}
+	ts.Setenv(args[0], found)
 }
 
 // bendCmd puts an altered base64 value into a variable:

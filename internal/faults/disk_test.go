@@ -248,12 +248,13 @@ const fileFaults = "TRENT_FILE_FAULTS"
 // halfway. The store then takes no more, still shows what it acknowledged and nothing else, and has it
 // all when it is opened anew, on the machine that goes on and on one whose power was cut.
 func TestSEC_E12_FailedOperations(t *testing.T) {
+	t.Parallel()
 	random := seeded(t)
 	empty := emptyStore(t)
 	whole := mounted(t, empty)
 	written(t, whole, 12)
 	total := whole.Done()
-	few := many(fileFaults, 8)
+	few := many(fileFaults, 4)
 	kinds := []struct {
 		name string
 		disk.Fault

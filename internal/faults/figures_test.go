@@ -30,7 +30,7 @@ func TestFigures(t *testing.T) {
 	t.Run("revocation", func(t *testing.T) { w.revocation(t, many(revocations, 30)) })
 	t.Run("suspended node", func(t *testing.T) { w.suspendedNode(t) })
 	t.Run("no leader", func(t *testing.T) { w.noLeader(t) })
-	t.Run("failover", func(t *testing.T) { w.failover(t, many(leaderKills, 2)) })
+	t.Run("failover", func(t *testing.T) { w.failover(t, many(leaderKills, 1)) })
 }
 
 func newKeyOn(t *testing.T, w *world) string {

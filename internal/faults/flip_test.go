@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 
 	"trent/internal/config"
 	"trent/internal/faults/disk"
+	"trent/internal/ledger"
 	"trent/internal/server"
 	"trent/internal/store"
 	"trent/internal/store/bolt"
@@ -33,13 +35,18 @@ const flips = "TRENT_BIT_FLIPS"
 
 // A bit that flips anywhere in the file of the store is found: the server does not start, or it answers what
 // it did before, or it refuses with an error whose log names the record. It never answers anything
-// else. What the file alone cannot show is that a path is no longer what it was: then there is one
-// record too many that nobody can open, and one too few.
+// else. A server that runs cannot see that a path is no longer what it was, and may answer that there is no such thing. The
+// log of changes shows it: trent fsck must name the record.
 func TestSEC_E01_FlippedBit(t *testing.T) {
+	t.Parallel()
 	random, w := seeded(t), newWitness(t)
 	var refused, failed, unchanged, misplaced int
-	for range many(flips, 200) {
+	few := many(flips, 80)
+	for i := range few + few/4 {
 		bit := random.IntN(8 * len(w.content))
+		if i >= few {
+			bit = w.bitOfPath(random)
+		}
 		switch outcome := w.flip(t, bit); {
 		case outcome == sameAnswers:
 			unchanged++
@@ -53,6 +60,9 @@ func TestSEC_E01_FlippedBit(t *testing.T) {
 	}
 	t.Logf("of %d flipped bits %d kept the server from starting, %d made answers fail, %d were in a path, %d were in nothing that is read",
 		refused+failed+unchanged+misplaced, refused, failed, misplaced, unchanged)
+	if misplaced == 0 {
+		t.Error("no flip was in a path")
+	}
 	if refused == 0 || failed == 0 {
 		t.Error("no flip was found: what is looked at?")
 	}
@@ -279,7 +289,7 @@ func (w *witness) ask(ctx context.Context, c *kms.Client) (map[string]string, er
 const (
 	sameAnswers = "the same answers"
 	notStarted  = "not started"
-	missing     = "a path that is another"
+	missing     = "a path that is another, and verification says so"
 	errorNamed  = "an error that names the record"
 )
 
@@ -304,15 +314,65 @@ func (w *witness) flip(t *testing.T, bit int) (outcome string) {
 	if err != nil {
 		t.Fatalf("bit %d: %v\n%s", bit, err, s.log.text())
 	}
-	return w.judge(t, bit, flipped, got, s.log.text())
+	lost, odd, misplaced := w.pathChanged(t, flipped)
+	if misplaced {
+		w.verify(t, bit, flipped, lost, odd)
+	}
+	return w.judge(t, bit, misplaced, got, s.log.text())
 }
 
-func (w *witness) judge(t *testing.T, bit int, flipped disk.Image, got map[string]string, log string) (outcome string) {
+// bitOfPath is a bit of a path, somewhere where it stands.
+func (w *witness) bitOfPath(random *rand.Rand) int {
+	for {
+		name := []byte(w.names[random.IntN(len(w.names))])
+		var places []int
+		for at := 0; ; at++ {
+			i := bytes.Index(w.content[at:], name)
+			if i < 0 {
+				break
+			}
+			at += i
+			places = append(places, at)
+		}
+		if len(places) > 0 {
+			return 8*(places[random.IntN(len(places))]+random.IntN(len(name))) + random.IntN(8)
+		}
+	}
+}
+
+// verify checks the flipped file by its log of changes. What is of passing interest, before and after, is not in that.
+func (w *witness) verify(t *testing.T, bit int, flipped disk.Image, lost, odd string) {
+	t.Helper()
+	passing := func(path string) bool {
+		return slices.ContainsFunc(server.LedgerOptions(time.Now).Passing, func(p string) bool { return strings.HasPrefix(path, p) })
+	}
+	if passing(lost) && passing(odd) {
+		return
+	}
+	if err := writeImage(filepath.Join(w.dir, "trent.db"), flipped); err != nil {
+		t.Fatal(err)
+	}
+	r, err := server.Fsck(t.Context(), config.Store{Dir: w.dir})
+	if err != nil {
+		t.Errorf("bit %d: %q has become %q, and the store cannot be verified: %v", bit, lost, odd, err)
+		return
+	}
+	for _, path := range []string{lost, odd} {
+		if !passing(path) && !slices.ContainsFunc(r.Findings, func(f ledger.Finding) bool { return f.Path == path }) {
+			t.Errorf("bit %d: %q has become %q, and verification does not name %q: %v", bit, lost, odd, path, r.Findings)
+		}
+	}
+}
+
+func (w *witness) judge(t *testing.T, bit int, misplaced bool, got map[string]string, log string) (outcome string) {
 	t.Helper()
 	if strings.Contains(log, "panic") {
 		t.Errorf("bit %d: %s", bit, log)
 	}
 	outcome = sameAnswers
+	if misplaced {
+		outcome = missing
+	}
 	for what, want := range w.expect {
 		switch have := got[what]; {
 		case have == want:
@@ -321,7 +381,7 @@ func (w *witness) judge(t *testing.T, bit int, flipped disk.Image, got map[strin
 			if !namesRecord.MatchString(log) {
 				t.Errorf("bit %d: %s failed, and the log names no record: %s", bit, what, log)
 			}
-		case w.onePathChanged(t, flipped):
+		case misplaced:
 			outcome = missing
 		default:
 			t.Errorf("bit %d, byte %#x: %s = %q; want %q\n%s", bit, bit/8, what, have, want, log)
@@ -333,21 +393,29 @@ func (w *witness) judge(t *testing.T, bit int, flipped disk.Image, got map[strin
 // namesRecord is a path in an error.
 var namesRecord = regexp.MustCompile(`error=.*[a-z]+/\S`)
 
-// onePathChanged reports whether the file has as many records as before, of which one has another
-// path.
-func (w *witness) onePathChanged(t *testing.T, flipped disk.Image) bool {
+// pathChanged reports whether the file has as many records as before, of which one has another
+// path: what it was, and what it is.
+func (w *witness) pathChanged(t *testing.T, flipped disk.Image) (lost, odd string, changed bool) {
 	t.Helper()
-	same := false
 	err := opened(w.dir, flipped, func(s *bolt.Store) error {
-		there, err := s.List(t.Context(), "", "", 10_000, true)
-		lost := slices.DeleteFunc(slices.Clone(w.names), func(path string) bool {
-			return slices.ContainsFunc(there, func(r store.Record) bool { return r.Path == path })
-		})
-		same = len(lost) == 1 && len(there) == len(w.names)
+		recs, err := s.List(t.Context(), "", "", 10_000, true)
+		var there []string
+		for _, r := range recs {
+			there = append(there, r.Path)
+		}
+		missing, added := without(w.names, there), without(there, w.names)
+		if changed = len(missing) == 1 && len(added) == 1; changed {
+			lost, odd = missing[0], added[0]
+		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return same
+	return lost, odd, changed
+}
+
+// without is all but those that are in others.
+func without(all, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(others, s) })
 }

@@ -107,11 +107,15 @@ func (h *history) operations() (all []porcupine.Operation) {
 	return all
 }
 
+// search is how long to look for an order of the calls of one history. Most are found in milliseconds; the
+// race detector makes it some ten times as long.
+const search = 4 * time.Second
+
 // check says whether the calls can have happened one after the other. The search may take too long to tell.
 func (h *history) check(t *testing.T) (calls int, decided bool) {
 	t.Helper()
 	all := h.operations()
-	switch porcupine.CheckOperationsTimeout(register, all, 10*time.Second) {
+	switch porcupine.CheckOperationsTimeout(register, all, search) {
 	case porcupine.Illegal:
 		t.Errorf("the history of %s is not linearizable: %s", h.keyID, describe(all))
 	case porcupine.Unknown:

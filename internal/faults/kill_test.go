@@ -23,7 +23,7 @@ import (
 	"trent/trenttest/process"
 )
 
-// killRounds says, in the environment, how often to kill; the default is 5.
+// killRounds says, in the environment, how often to kill; the default is 3.
 const killRounds = "TRENT_KILL_ROUNDS"
 
 const (
@@ -38,7 +38,7 @@ const (
 // looks for everything that was acknowledged, in this round or an earlier one.
 // The journal of what was acknowledged is here, not in the server.
 func TestKill(t *testing.T) {
-	rounds := 5
+	rounds := 3
 	if n, err := strconv.Atoi(os.Getenv(killRounds)); err == nil {
 		rounds = n
 	}

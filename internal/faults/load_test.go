@@ -327,7 +327,7 @@ func (l *load) check(t *testing.T) {
 			undecided++
 		}
 	}
-	if undecided > len(l.kept)/20 {
+	if undecided > max(len(l.kept)/20, min(len(l.kept)/3, 3)) { // of the few of a short run some may be hard
 		t.Errorf("the search through %d of %d histories took too long", undecided, len(l.kept))
 	}
 	for _, r := range l.rights {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"trent/trenttest/process"
 )
 
 // childRole names, in the environment, what a child is to do: the test binary runs itself again
@@ -35,8 +37,27 @@ func TestMain(m *testing.M) {
 			fmt.Println("faults: where only approved cryptography is allowed TestKill alone is run: what the other faults do does not depend on it")
 			_ = all.Set("^TestKill$")
 		}
-		os.Exit(m.Run())
+		os.Exit(withBinary(m))
 	}
+}
+
+// withBinary runs the tests with one trent, which is built once for all of them and their children.
+func withBinary(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "trent-faults-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary, err := process.Build(dir)
+	if err == nil {
+		err = os.Setenv("TRENT_BINARY", binary)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
 }
 
 // child is the test binary in another role. It ends with this process.

@@ -37,6 +37,7 @@ func inNetwork(t *testing.T) bool {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("a network whose cables can be cut is made with ip, of iproute2, which is not here")
 	}
+	t.Parallel() // the child is alone on its network
 	cmd := child("network", "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "60m")
 	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
 	cmd.Stdout = t.Output()

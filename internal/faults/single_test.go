@@ -38,7 +38,7 @@ func TestSEC_E04_SingleNode(t *testing.T) {
 	w := &world{t: t, nodes: []*node{n}, keyID: keyID, secret: secret}
 	l := newLoad(w)
 	l.rights = append(l.rights, l.accessKey())
-	times := many(revocations, 60)
+	times := many(revocations, 25)
 	for _, r := range l.rights {
 		t.Run(r.name, func(t *testing.T) { revokeOften(t, r, w.client(n), times) })
 	}

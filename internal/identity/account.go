@@ -29,8 +29,12 @@ type standing struct {
 	name    string
 	created time.Time
 	closed  time.Time // zero: it is open
+	shred   time.Time // zero: it is not to be shredded
 	key     seal.PartKey
 	others  []seal.PartKey // while its records are sealed anew: the next key, or those before
+
+	shredded time.Time // zero: it is not. Else there are no keys
+	cleared  bool      // there are no records any more that were sealed under them
 }
 
 // Name is what the account was called when it was made.
@@ -61,8 +65,14 @@ func Close(id string, now time.Time) Change {
 	return ofAccount(id, func(s *standing) { s.closed = now })
 }
 
-// Reopen opens a closed account again.
-func Reopen(id string) Change { return ofAccount(id, func(s *standing) { s.closed = time.Time{} }) }
+// Reopen opens a closed account again, and it is not shredded then.
+func Reopen(id string) Change {
+	return ofAccount(id, func(s *standing) {
+		if s.shredded.IsZero() {
+			s.closed, s.shred = time.Time{}, time.Time{}
+		}
+	})
+}
 
 func ofAccount(id string, alter func(*standing)) Change { return Change{account: id, alter: alter} }
 

@@ -166,7 +166,7 @@ func (d *Directory) batch(before *Account, changes []Change) (*Account, store.Ba
 		}
 		c.alter(&after.standing)
 	}
-	after.sealer = d.seal.Under(after.standing.key, after.standing.others...)
+	after.sealer = d.under(after.standing)
 	if after.standing.created.IsZero() {
 		return nil, b, fmt.Errorf("%w: %s", ErrNoAccount, before.ID)
 	}
@@ -194,6 +194,9 @@ func (d *Directory) add(b *store.Batch, a *Account, c Change) error {
 	}
 	if c.fresh {
 		b.If = append(b.If, store.Condition{Path: at})
+	}
+	if a.IsShredded() {
+		return seal.ErrShredded
 	}
 	sealed, err := encode(d.sealerOf(a, at), at, c.entity.content())
 	b.Put = append(b.Put, store.Put{Path: at, Value: sealed})
@@ -233,6 +236,9 @@ func (d *Directory) replace(before, a *Account, changes []Change, rev store.Rev)
 		if k, ok := c.entity.(*AccessKey); ok {
 			a.noteKey(k, rev)
 		}
+	}
+	if a.IsShredded() {
+		a.empty()
 	}
 	next.add(a, d.partition, d.uses)
 	d.show(next)
@@ -310,7 +316,7 @@ func (d *Directory) readAccounts(ctx context.Context) (map[string]*Account, erro
 		err := decodeInto(d.seal, rec, &e)
 		id := strings.TrimPrefix(rec.Path, accountPrefix)
 		a := &Account{ID: id, rev: rec.Rev, changes: e.Changes, standing: e.standing()}
-		a.sealer = d.seal.Under(a.standing.key, a.standing.others...)
+		a.sealer = d.under(a.standing)
 		accounts[id] = a
 		return err
 	})
@@ -331,6 +337,9 @@ func (d *Directory) readEntities(ctx context.Context, accounts map[string]*Accou
 			a := accounts[owner]
 			if a == nil {
 				return fmt.Errorf("%s belongs to an account that has no record", rec.Path)
+			}
+			if a.IsShredded() {
+				return nil // it waits to be deleted
 			}
 			sealer = a.sealer
 		}

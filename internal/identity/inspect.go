@@ -16,7 +16,7 @@ import (
 // a Directory it goes on where one cannot, and opens those of closed accounts.
 type Inspector struct {
 	seal     *seal.Sealer
-	accounts map[string]*seal.Sealer
+	accounts map[string]*seal.Sealer // nil: it was shredded
 }
 
 // Lister is the part of a store, or of a snapshot of one, that an Inspector reads accounts from.
@@ -38,7 +38,11 @@ func NewInspector(ctx context.Context, from Lister, s *seal.Sealer) (*Inspector,
 			after = rec.Path
 			var e encodedAccount
 			if decodeInto(s, rec, &e) == nil {
-				i.accounts[strings.TrimPrefix(rec.Path, accountPrefix)] = s.Under(e.standing().key)
+				st := e.standing()
+				i.accounts[strings.TrimPrefix(rec.Path, accountPrefix)] = nil
+				if st.shredded.IsZero() {
+					i.accounts[strings.TrimPrefix(rec.Path, accountPrefix)] = s.Under(st.key, st.others...)
+				}
 			}
 		}
 		if len(recs) < page {
@@ -47,11 +51,15 @@ func NewInspector(ctx context.Context, from Lister, s *seal.Sealer) (*Inspector,
 	}
 }
 
-// Sealer is what seals the records of an account, closed or not.
+// Sealer is what seals the records of an account, closed or not. Of one that was shredded it is
+// seal.ErrShredded: what it has left waits to be deleted, and nobody can open it.
 func (i *Inspector) Sealer(account string) (*seal.Sealer, error) {
 	s, ok := i.accounts[account]
 	if !ok {
 		return nil, errors.New("it belongs to an account whose own record is missing or cannot be opened")
+	}
+	if s == nil {
+		return nil, seal.ErrShredded
 	}
 	return s, nil
 }
@@ -70,7 +78,9 @@ func (i *Inspector) Inspect(rec store.Record) error {
 	s := i.seal
 	if owner := ownerOf(rec.Path); owner != "" {
 		var err error
-		if s, err = i.Sealer(owner); err != nil {
+		if s, err = i.Sealer(owner); errors.Is(err, seal.ErrShredded) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 	}

@@ -114,11 +114,15 @@ type encodedAccount struct {
 	Changes uint64 `cbor:"1,keyasint"`
 	Created moment `cbor:"2,keyasint"`
 	Name    string `cbor:"3,keyasint,omitempty"`
-	Key     []byte `cbor:"4,keyasint"`
+	Key     []byte `cbor:"4,keyasint,omitempty"`
 	Closed  moment `cbor:"5,keyasint,omitempty"`
 
 	KeyID  uint32       `cbor:"6,keyasint,omitempty"`
 	Others []encodedKey `cbor:"7,keyasint,omitempty"`
+
+	Shred    moment `cbor:"8,keyasint,omitempty"`
+	Shredded moment `cbor:"9,keyasint,omitempty"`
+	Cleared  bool   `cbor:"10,keyasint,omitempty"`
 }
 
 type encodedKey struct {
@@ -129,23 +133,40 @@ type encodedKey struct {
 
 func (a *Account) content() any {
 	s := a.standing
-	e := encodedAccount{Changes: a.changes, Created: momentOf(s.created), Name: s.name, Key: s.key.Key.Expose(), KeyID: s.key.ID}
+	e := encodedAccount{Changes: a.changes, Created: momentOf(s.created), Name: s.name, KeyID: s.key.ID}
+	if s.shredded.IsZero() {
+		e.Key = s.key.Key.Expose()
+	}
 	for _, k := range s.others {
 		e.Others = append(e.Others, encodedKey{ID: k.ID, Key: k.Key.Expose()})
 	}
 	if !s.closed.IsZero() {
 		e.Closed = momentOf(s.closed)
 	}
+	if !s.shred.IsZero() {
+		e.Shred = momentOf(s.shred)
+	}
+	if !s.shredded.IsZero() {
+		e.Shredded, e.Cleared = momentOf(s.shredded), s.cleared
+	}
 	return e
 }
 
 func (e *encodedAccount) standing() standing {
-	s := standing{name: e.Name, created: e.Created.time(), key: seal.PartKey{ID: e.KeyID, Key: secret.New(e.Key)}}
-	for _, k := range e.Others {
-		s.others = append(s.others, seal.PartKey{ID: k.ID, Key: secret.New(k.Key)})
+	s := standing{name: e.Name, created: e.Created.time(), cleared: e.Cleared}
+	if e.Shred != 0 {
+		s.shred = e.Shred.time()
 	}
 	if e.Closed != 0 {
 		s.closed = e.Closed.time()
+	}
+	if e.Shredded != 0 {
+		s.shredded = e.Shredded.time()
+		return s
+	}
+	s.key = seal.PartKey{ID: e.KeyID, Key: secret.New(e.Key)}
+	for _, k := range e.Others {
+		s.others = append(s.others, seal.PartKey{ID: k.ID, Key: secret.New(k.Key)})
 	}
 	return s
 }

@@ -18,7 +18,7 @@ import (
 func AddAccountKey(account string, id uint32) Change {
 	key := seal.NewKey() // drawn once, however often the change is tried
 	return ofAccount(account, func(s *standing) {
-		if s.key.ID != id && !slices.ContainsFunc(s.others, func(k seal.PartKey) bool { return k.ID == id }) {
+		if s.shredded.IsZero() && s.key.ID != id && !slices.ContainsFunc(s.others, func(k seal.PartKey) bool { return k.ID == id }) {
 			s.others = append(slices.Clone(s.others), seal.PartKey{ID: id, Key: key})
 		}
 	})
@@ -42,8 +42,15 @@ func DropAccountKeys(account string) Change {
 	return ofAccount(account, func(s *standing) { s.others = nil })
 }
 
-// KeyIDs are the ids of the account's own keys, that of the one that seals first.
+// RewriteAccount has the record of an account sealed again as it is.
+func RewriteAccount(account string) Change { return ofAccount(account, func(*standing) {}) }
+
+// KeyIDs are the ids of the account's own keys, that of the one that seals first. One that was
+// shredded has none.
 func (a *Account) KeyIDs() []uint32 {
+	if a.IsShredded() {
+		return nil
+	}
 	ids := []uint32{a.standing.key.ID}
 	for _, k := range a.standing.others {
 		ids = append(ids, k.ID)
@@ -51,17 +58,22 @@ func (a *Account) KeyIDs() []uint32 {
 	return ids
 }
 
-// AccountSealer is what seals the records of an account, closed or not.
+// AccountSealer is what seals the records of an account, closed or not. Of one that was shredded it is
+// seal.ErrShredded.
 func (d *Directory) AccountSealer(account string) (*seal.Sealer, error) {
 	a := d.snap.Load().accounts[account]
 	if a == nil {
 		return nil, ErrNoAccount
 	}
+	if a.IsShredded() {
+		return nil, seal.ErrShredded
+	}
 	return a.sealer, nil
 }
 
 // Reseal is the value of a record of identities sealed under the current keys; ours is false for
-// records that are not such, and the value nil where it is sealed so already.
+// records that are not such, and the value nil where it is sealed so already. seal.ErrShredded is of what
+// nobody can open any more.
 func (d *Directory) Reseal(rec store.Record) (value []byte, ours bool, err error) {
 	if !strings.HasPrefix(rec.Path, prefix) {
 		return nil, false, nil

@@ -43,7 +43,7 @@ func (i *Inspector) Inspect(rec store.Record) error {
 	account, region, name := at.account, at.region, at.name
 	if slices.Contains([]string{"alias", "key", "grant", "keystores", "lastuse"}, kind) {
 		if _, err := i.ring.tenants.Sealer(account); err != nil {
-			return err
+			return unlessShredded(err)
 		}
 	}
 	switch kind {
@@ -69,6 +69,15 @@ func (i *Inspector) Inspect(rec store.Record) error {
 		return nil
 	}
 	return errForeign
+}
+
+// unlessShredded passes over what a shredded account has left: it cannot be opened, and waits to be
+// deleted.
+func unlessShredded(err error) error {
+	if errors.Is(err, seal.ErrShredded) {
+		return nil
+	}
+	return err
 }
 
 func (i *Inspector) open(rec store.Record, account string, content any) error {
@@ -136,7 +145,7 @@ func (i *Inspector) inspectMaterial(rec store.Record, name string) error {
 	}
 	account, _, _ := strings.Cut(string(owner), "/")
 	if _, err := i.ring.tenants.Sealer(account); err != nil {
-		return err
+		return unlessShredded(err)
 	}
 	_, err = i.ring.unseal(account, rec.Path, sealed)
 	return err

@@ -140,25 +140,33 @@ func (w *work) replace(ctx context.Context, value []byte) error {
 	return err
 }
 
-// eachAccount changes each account that needs it. Whoever else changes it meanwhile goes first.
+// eachAccount changes each account that has keys and needs it.
 func (w *work) eachAccount(ctx context.Context, change func(*identity.Account) (c identity.Change, needed bool)) error {
 	for _, a := range w.Users.View().Accounts() {
-		for {
-			v := w.Users.View()
-			c, needed := change(v.Account(a.ID))
-			if !needed {
-				break
+		if err := w.account(ctx, a.ID, func(a *identity.Account) (c identity.Change, needed bool) {
+			if a.IsShredded() {
+				return c, false
 			}
-			err := w.Users.Commit(ctx, v, []identity.Change{c}, nil)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, identity.ErrLostRace) {
-				return err
-			}
+			return change(a)
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// account changes one account if it needs it. Whoever else changes it meanwhile goes first.
+func (w *work) account(ctx context.Context, id string, change func(*identity.Account) (c identity.Change, needed bool)) error {
+	for {
+		v := w.Users.View()
+		c, needed := change(v.Account(id))
+		if !needed {
+			return nil
+		}
+		if err := w.Users.Commit(ctx, v, []identity.Change{c}, nil); !errors.Is(err, identity.ErrLostRace) {
+			return err
+		}
+	}
 }
 
 // clean goes through the store until a pass finds nothing to do.
@@ -246,8 +254,16 @@ func (w *work) again(ctx context.Context, recs []store.Record) (did bool, err er
 	return true, w.write(ctx, b)
 }
 
-// value is what a record is to be; nil: as it is.
+// value is what a record is to be; nil: as it is. So is what a shredded account has left.
 func (w *work) value(rec store.Record) ([]byte, error) {
+	value, err := w.sealedAgain(rec)
+	if errors.Is(err, seal.ErrShredded) {
+		return nil, nil
+	}
+	return value, err
+}
+
+func (w *work) sealedAgain(rec store.Record) ([]byte, error) {
 	if strings.HasPrefix(rec.Path, StatePath) {
 		return nil, nil // every beat writes it
 	}
@@ -263,13 +279,8 @@ func (w *work) value(rec store.Record) ([]byte, error) {
 
 // rewrite lets the record of an account be written as it is.
 func (w *work) rewrite(ctx context.Context, id string) error {
-	written := false
-	return w.eachAccount(ctx, func(a *identity.Account) (identity.Change, bool) {
-		if a.ID != id || written {
-			return identity.Change{}, false
-		}
-		written = true
-		return identity.SwitchAccountKey(id, a.KeyIDs()[0]), true
+	return w.account(ctx, id, func(a *identity.Account) (identity.Change, bool) {
+		return identity.RewriteAccount(id), a.Exists()
 	})
 }
 

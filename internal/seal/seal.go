@@ -38,6 +38,10 @@ const labelRecord = "trent sealed record v1\x00"
 // sealed under a root key that this store does not have.
 var ErrUnreadable = errors.New("seal: the record is not authentic")
 
+// ErrShredded says that the key of an account was destroyed: nobody opens what is sealed under it, and
+// nothing is sealed under it any more.
+var ErrShredded = errors.New("seal: the account has been shredded: its keys are gone for ever")
+
 // A ClusterID tells one store from another.
 type ClusterID [16]byte
 

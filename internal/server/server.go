@@ -53,12 +53,13 @@ type Server struct {
 	road    *pipeline.Road
 	declare *declare.Engine
 
-	ring   *keyring.Ring
-	follow *follow.Follower // nil: nobody else writes to the store
-	time   timekeeper
-	vitals vitals.Board
-	pool   *keypool.Pool
-	rekey  *rekey.Job
+	ring     *keyring.Ring
+	follow   *follow.Follower // nil: nobody else writes to the store
+	time     timekeeper
+	clearing clearance
+	vitals   vitals.Board
+	pool     *keypool.Pool
+	rekey    *rekey.Job
 
 	rekeyNow chan struct{} // there is something to do for it
 

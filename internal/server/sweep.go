@@ -45,7 +45,7 @@ func (s *Server) sweepNow() error {
 	if err != nil {
 		return err
 	}
-	return s.sweepKeys(now, believed)
+	return errors.Join(s.sweepKeys(now, believed), s.sweepAccounts(now, believed))
 }
 
 // sweepKeys does what nobody asks for, and writes down what an auditor would look for.

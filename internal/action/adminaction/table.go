@@ -22,7 +22,7 @@ import (
 // Table returns every action of operators, by name; those of dev mode too, or not.
 func Table(dev bool) map[string]*action.Entry {
 	table := make(map[string]*action.Entry)
-	for _, family := range [][]*action.Entry{accounts(), decisions(), declarations(), deployment(), fixed()} {
+	for _, family := range [][]*action.Entry{accounts(), shredding(), decisions(), declarations(), deployment(), fixed()} {
 		for _, e := range family {
 			if dev || !e.Dev {
 				table[e.Op.Name] = e
@@ -72,10 +72,15 @@ func accounts() []*action.Entry {
 			Audit:   []string{"AccountId"},
 			Run: func(_ context.Context, c *action.Call, in *adminapi.ReopenAccountInput) (*action.None, error) {
 				a, err := existing(c, in.AccountId)
-				if err == nil && !a.IsOpen() {
+				switch {
+				case err != nil:
+					return nil, err
+				case a.IsShredded():
+					return nil, shredded(a)
+				case !a.IsOpen():
 					c.WishIdentity(identity.Reopen(a.ID))
 				}
-				return nil, err
+				return nil, nil
 			},
 		}),
 	}
@@ -120,13 +125,23 @@ func listAccounts(_ context.Context, c *action.Call, in *adminapi.ListAccountsIn
 			out.IsTruncated, out.Marker = true, c.Lists.SealMarker(list, out.Accounts[most-1].AccountId)
 			return out, nil
 		}
-		shown := adminapi.Account{AccountId: a.ID, AccountName: a.Name(), Status: adminapi.AccountStatusTypeOpen, CreateDate: a.Created(), CloseDate: a.Closed()}
-		if !a.IsOpen() {
-			shown.Status = adminapi.AccountStatusTypeClosed
-		}
-		out.Accounts = append(out.Accounts, shown)
+		out.Accounts = append(out.Accounts, adminapi.Account{
+			AccountId: a.ID, AccountName: a.Name(), Status: statusOf(a), CreateDate: a.Created(), CloseDate: a.Closed(), ShredDate: a.ShredDate(),
+		})
 	}
 	return out, nil
+}
+
+func statusOf(a *identity.Account) adminapi.AccountStatusType {
+	switch {
+	case a.IsOpen():
+		return adminapi.AccountStatusTypeOpen
+	case a.IsShredded():
+		return adminapi.AccountStatusTypeShredded
+	case !a.ShredDate().IsZero():
+		return adminapi.AccountStatusTypePendingShredding
+	}
+	return adminapi.AccountStatusTypeClosed
 }
 
 // closeAccount refuses to close the account of those who could open it again.

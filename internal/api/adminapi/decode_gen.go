@@ -53,6 +53,12 @@ func (in *ExplainDecisionInput) UnmarshalForm(f *query.Form) error {
 }
 
 // UnmarshalForm implements query.Input.
+func (in *KeepAccountInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
 func (in *ListAccountsInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
@@ -66,6 +72,12 @@ func (in *ReadBackupInput) UnmarshalForm(f *query.Form) error {
 
 // UnmarshalForm implements query.Input.
 func (in *ReopenAccountInput) UnmarshalForm(f *query.Form) error {
+	in.read(f, "")
+	return f.Err()
+}
+
+// UnmarshalForm implements query.Input.
+func (in *ShredAccountInput) UnmarshalForm(f *query.Form) error {
 	in.read(f, "")
 	return f.Err()
 }
@@ -124,6 +136,10 @@ func (in *ExplainDecisionInput) read(f *query.Form, at string) {
 	}
 }
 
+func (in *KeepAccountInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
+}
+
 func (in *ListAccountsInput) read(f *query.Form, at string) {
 	in.got.Mark(0, f.String(at+"Marker", &in.Marker))
 	in.got.Mark(1, f.Integer(at+"MaxItems", &in.MaxItems))
@@ -136,6 +152,11 @@ func (in *ReadBackupInput) read(f *query.Form, at string) {
 
 func (in *ReopenAccountInput) read(f *query.Form, at string) {
 	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
+}
+
+func (in *ShredAccountInput) read(f *query.Form, at string) {
+	in.got.Mark(0, f.String(at+"AccountId", &in.AccountId))
+	in.got.Mark(1, f.Integer(at+"PendingWindowInDays", &in.PendingWindowInDays))
 }
 
 func (in *StartRekeyInput) read(f *query.Form, at string) {

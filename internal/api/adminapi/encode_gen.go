@@ -24,6 +24,9 @@ func (out *Account) AppendXML(dst []byte) []byte {
 	if !out.CloseDate.IsZero() {
 		dst = query.Timestamp(dst, "CloseDate", out.CloseDate)
 	}
+	if !out.ShredDate.IsZero() {
+		dst = query.Timestamp(dst, "ShredDate", out.ShredDate)
+	}
 	return dst
 }
 
@@ -174,6 +177,14 @@ func (out *ReadBackupOutput) AppendXML(dst []byte) []byte {
 	}
 	if out.Records != 0 {
 		dst = query.Integer(dst, "Records", out.Records)
+	}
+	return dst
+}
+
+// AppendXML appends the members that are there.
+func (out *ShredAccountOutput) AppendXML(dst []byte) []byte {
+	if !out.ShredDate.IsZero() {
+		dst = query.Timestamp(dst, "ShredDate", out.ShredDate)
 	}
 	return dst
 }
@@ -336,6 +347,18 @@ func (in *ExplainDecisionInput) AppendMember(dst []byte, member string) ([]byte,
 }
 
 // AppendMember implements Input.
+func (in *KeepAccountInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "AccountId":
+		return jsonout.String(dst, in.AccountId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
 func (in *ListAccountsInput) AppendMember(dst []byte, member string) ([]byte, bool) {
 	if !in.Has(member) {
 		return dst, false
@@ -371,6 +394,20 @@ func (in *ReopenAccountInput) AppendMember(dst []byte, member string) ([]byte, b
 	switch member {
 	case "AccountId":
 		return jsonout.String(dst, in.AccountId), true
+	}
+	return dst, false
+}
+
+// AppendMember implements Input.
+func (in *ShredAccountInput) AppendMember(dst []byte, member string) ([]byte, bool) {
+	if !in.Has(member) {
+		return dst, false
+	}
+	switch member {
+	case "AccountId":
+		return jsonout.String(dst, in.AccountId), true
+	case "PendingWindowInDays":
+		return jsonout.Integer(dst, in.PendingWindowInDays), true
 	}
 	return dst, false
 }

@@ -6,13 +6,17 @@ package adminapi
 type AccountStatusType string
 
 const (
-	AccountStatusTypeOpen   AccountStatusType = "Open"
-	AccountStatusTypeClosed AccountStatusType = "Closed"
+	AccountStatusTypeOpen             AccountStatusType = "Open"
+	AccountStatusTypeClosed           AccountStatusType = "Closed"
+	AccountStatusTypePendingShredding AccountStatusType = "PendingShredding"
+	AccountStatusTypeShredded         AccountStatusType = "Shredded"
 )
 
 var accountStatusTypeValues = [...]AccountStatusType{
 	AccountStatusTypeOpen,
 	AccountStatusTypeClosed,
+	AccountStatusTypePendingShredding,
+	AccountStatusTypeShredded,
 }
 
 // Values lists the values in the order of the model.

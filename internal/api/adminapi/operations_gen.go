@@ -82,6 +82,13 @@ var operations = []*api.Operation{
 		New:           func() api.Input { return new(ExplainDecisionInput) },
 	},
 	{
+		Name:    "KeepAccount",
+		Errors:  []fault.Code{NoSuchAccount, InvalidInput},
+		Members: keepAccountInputMembers,
+		Output:  api.NoOutput,
+		New:     func() api.Input { return new(KeepAccountInput) },
+	},
+	{
 		Name:          "ListAccounts",
 		Errors:        []fault.Code{},
 		Members:       listAccountsInputMembers,
@@ -99,10 +106,18 @@ var operations = []*api.Operation{
 	},
 	{
 		Name:    "ReopenAccount",
-		Errors:  []fault.Code{NoSuchAccount},
+		Errors:  []fault.Code{NoSuchAccount, InvalidInput},
 		Members: reopenAccountInputMembers,
 		Output:  api.NoOutput,
 		New:     func() api.Input { return new(ReopenAccountInput) },
+	},
+	{
+		Name:          "ShredAccount",
+		Errors:        []fault.Code{NoSuchAccount, InvalidInput},
+		Members:       shredAccountInputMembers,
+		Output:        api.StructOutput,
+		OutputMembers: shredAccountOutputMembers,
+		New:           func() api.Input { return new(ShredAccountInput) },
 	},
 	{
 		Name:    "StartRekey",
@@ -132,14 +147,18 @@ func Lookup(name string) (*api.Operation, bool) {
 		return operations[6], true
 	case "ExplainDecision":
 		return operations[7], true
-	case "ListAccounts":
+	case "KeepAccount":
 		return operations[8], true
-	case "ReadBackup":
+	case "ListAccounts":
 		return operations[9], true
-	case "ReopenAccount":
+	case "ReadBackup":
 		return operations[10], true
-	case "StartRekey":
+	case "ReopenAccount":
 		return operations[11], true
+	case "ShredAccount":
+		return operations[12], true
+	case "StartRekey":
+		return operations[13], true
 	}
 	return nil, false
 }
@@ -220,6 +239,10 @@ var explainDecisionOutputMembers = []api.Member{
 	{Name: "Explanation", Kind: api.KindString},
 }
 
+var keepAccountInputMembers = []api.Member{
+	{Name: "AccountId", Kind: api.KindString, Required: true},
+}
+
 var listAccountsInputMembers = []api.Member{
 	{Name: "Marker", Kind: api.KindString},
 	{Name: "MaxItems", Kind: api.KindInteger},
@@ -245,6 +268,15 @@ var readBackupOutputMembers = []api.Member{
 
 var reopenAccountInputMembers = []api.Member{
 	{Name: "AccountId", Kind: api.KindString, Required: true},
+}
+
+var shredAccountInputMembers = []api.Member{
+	{Name: "AccountId", Kind: api.KindString, Required: true},
+	{Name: "PendingWindowInDays", Kind: api.KindInteger},
+}
+
+var shredAccountOutputMembers = []api.Member{
+	{Name: "ShredDate", Kind: api.KindTimestamp},
 }
 
 var startRekeyInputMembers = []api.Member{

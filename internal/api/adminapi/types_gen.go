@@ -16,6 +16,7 @@ type Account struct {
 	Status      AccountStatusType
 	CreateDate  time.Time
 	CloseDate   time.Time
+	ShredDate   time.Time
 }
 
 // ApplyDeclarationInput is the request of ApplyDeclaration.
@@ -187,6 +188,18 @@ type ExplainDecisionOutput struct {
 	Explanation string
 }
 
+// KeepAccountInput is the request of KeepAccount.
+type KeepAccountInput struct {
+	AccountId string // required
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *KeepAccountInput) Has(member string) bool {
+	return in.got.Named(keepAccountInputMembers, member)
+}
+
 // ListAccountsInput is the request of ListAccounts.
 type ListAccountsInput struct {
 	Marker   string
@@ -238,6 +251,24 @@ type ReopenAccountInput struct {
 // Has reports whether the member was present when this was decoded.
 func (in *ReopenAccountInput) Has(member string) bool {
 	return in.got.Named(reopenAccountInputMembers, member)
+}
+
+// ShredAccountInput is the request of ShredAccount.
+type ShredAccountInput struct {
+	AccountId           string // required
+	PendingWindowInDays int
+
+	got api.Presence
+}
+
+// Has reports whether the member was present when this was decoded.
+func (in *ShredAccountInput) Has(member string) bool {
+	return in.got.Named(shredAccountInputMembers, member)
+}
+
+// ShredAccountOutput is the answer of ShredAccount.
+type ShredAccountOutput struct {
+	ShredDate time.Time
 }
 
 // StartRekeyInput is the request of StartRekey.

@@ -68,6 +68,13 @@ func (in *ExplainDecisionInput) Validate() error {
 }
 
 // Validate implements Input.
+func (in *KeepAccountInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
 func (in *ListAccountsInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
@@ -83,6 +90,13 @@ func (in *ReadBackupInput) Validate() error {
 
 // Validate implements Input.
 func (in *ReopenAccountInput) Validate() error {
+	var v check.Violations
+	in.check(&v, nil)
+	return v.Fault(query.ValidationError)
+}
+
+// Validate implements Input.
+func (in *ShredAccountInput) Validate() error {
 	var v check.Violations
 	in.check(&v, nil)
 	return v.Fault(query.ValidationError)
@@ -210,6 +224,14 @@ func (in *ExplainDecisionInput) check(v *check.Violations, up *check.Path) {
 	}
 }
 
+func (in *KeepAccountInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
+	} else {
+		v.Null(check.At(up, "accountId"))
+	}
+}
+
 func (in *ListAccountsInput) check(v *check.Violations, up *check.Path) {
 	if in.got.Has(0) {
 		checkMarkerType(v, check.At(up, "marker"), in.Marker)
@@ -233,6 +255,17 @@ func (in *ReopenAccountInput) check(v *check.Violations, up *check.Path) {
 		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
 	} else {
 		v.Null(check.At(up, "accountId"))
+	}
+}
+
+func (in *ShredAccountInput) check(v *check.Violations, up *check.Path) {
+	if in.got.Has(0) {
+		checkAccountIdType(v, check.At(up, "accountId"), in.AccountId)
+	} else {
+		v.Null(check.At(up, "accountId"))
+	}
+	if in.got.Has(1) {
+		checkShredWindowType(v, check.At(up, "pendingWindowInDays"), in.PendingWindowInDays)
 	}
 }
 
@@ -457,6 +490,16 @@ func checkRootNameType(v *check.Violations, at check.Path, value string) {
 	}
 	if n > 256 {
 		v.Value(at, value, check.LengthAtMost+"256")
+	}
+}
+
+func checkShredWindowType(v *check.Violations, at check.Path, value int) {
+	n := value
+	if n < 7 {
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtLeast+"7")
+	}
+	if n > 30 {
+		v.Value(at, strconv.FormatInt(int64(value), 10), check.ValueAtMost+"30")
 	}
 }
 
