@@ -14,11 +14,14 @@ import (
 )
 
 // page is how many records are sealed again in one commit; few, so that it is short.
-const page = 32
+const page = 16
 
-// rest is how many times as long as it took to seal a page again the next one waits: who uses
-// keys meanwhile should not notice.
-const rest = 3
+// Who uses keys meanwhile should not notice: after work that took stint, and after each commit, it rests for rest
+// times as long as that took.
+const (
+	rest  = 4
+	stint = 60 * time.Microsecond
+)
 
 // stragglers is how long after the switch a request that had begun before it may still write what it
 // sealed under an old key.
@@ -203,11 +206,7 @@ func (w *work) pass(ctx context.Context) (found bool, err error) {
 			return found, err
 		}
 		after = recs[len(recs)-1].Path
-		began := time.Now() // of work: always the true clock
 		did, err := w.again(ctx, recs)
-		if err == nil && did {
-			err = w.wait(ctx, rest*time.Since(began))
-		}
 		if err != nil {
 			return found, err
 		}
@@ -232,6 +231,7 @@ func (w *work) beat(ctx context.Context) error {
 // again seals records again, each unless it has changed meanwhile.
 func (w *work) again(ctx context.Context, recs []store.Record) (did bool, err error) {
 	var b store.Batch
+	began := time.Now() // of work: always the true clock
 	for _, rec := range recs {
 		if id, isAccount := identity.AccountOf(rec.Path); isAccount {
 			if !w.Sealer.IsCurrent(rec.Value) {
@@ -244,6 +244,10 @@ func (w *work) again(ctx context.Context, recs []store.Record) (did bool, err er
 			b.If = append(b.If, store.Condition{Path: rec.Path, Rev: rec.Rev})
 			b.Put = append(b.Put, store.Put{Path: rec.Path, Value: value})
 		}
+		if took := time.Since(began); err == nil && took > stint && len(b.Put) > 0 {
+			err = w.wait(ctx, rest*took)
+			began = time.Now()
+		}
 		if err != nil {
 			return did, err
 		}
@@ -251,7 +255,11 @@ func (w *work) again(ctx context.Context, recs []store.Record) (did bool, err er
 	if len(b.Put) == 0 {
 		return did, nil
 	}
-	return true, w.write(ctx, b)
+	began = time.Now()
+	if err := w.write(ctx, b); err != nil {
+		return true, err
+	}
+	return true, w.wait(ctx, rest*time.Since(began))
 }
 
 // value is what a record is to be; nil: as it is. So is what a shredded account has left.
