@@ -9,7 +9,6 @@ import (
 
 	"trent/internal/record"
 	"trent/internal/seal"
-	"trent/internal/store"
 )
 
 // ErrRolledBack says that a store is older than a position that it has been at, or has
@@ -20,15 +19,11 @@ var ErrRolledBack = errors.New("the store was put back to an older state")
 // there; else an error with ErrRolledBack. A position whose entries were tidied away is taken
 // for one of this history: the head, which is sealed, is ahead of it.
 func (l *Ledger) Holds(ctx context.Context, p Position) error {
-	var from reader = l.inner
-	if st, ok := l.inner.(store.Snapshotter); ok {
-		s, err := st.Snapshot(ctx)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		from = s
+	from, end, err := l.still(ctx)
+	if err != nil {
+		return err
 	}
+	defer end()
 	h, _, err := readHead(ctx, from, l.sealer)
 	if err != nil {
 		return err

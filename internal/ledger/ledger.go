@@ -108,6 +108,19 @@ type reader interface {
 	List(ctx context.Context, prefix, after string, limit int, keysOnly bool) ([]store.Record, error)
 }
 
+// still is the store at one revision, where it can be had; end lets go of it.
+func (l *Ledger) still(ctx context.Context) (from reader, end func(), err error) {
+	st, ok := l.inner.(store.Snapshotter)
+	if !ok {
+		return l.inner, func() {}, nil
+	}
+	s, err := st.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, func() { _ = s.Close() }, nil // it was read from: there is nothing to lose
+}
+
 func readHead(ctx context.Context, from reader, sealer *seal.Sealer) (head, store.Rev, error) {
 	rec, err := from.Get(ctx, headPath)
 	if errors.Is(err, store.ErrNotFound) {
@@ -124,15 +137,11 @@ func readHead(ctx context.Context, from reader, sealer *seal.Sealer) (head, stor
 
 // checkEnd holds that the log ends where the head says.
 func (l *Ledger) checkEnd(ctx context.Context) error {
-	var from reader = l.inner
-	if st, ok := l.inner.(store.Snapshotter); ok {
-		s, err := st.Snapshot(ctx)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		from = s
+	from, end, err := l.still(ctx)
+	if err != nil {
+		return err
 	}
+	defer end()
 	h, _, err := readHead(ctx, from, l.sealer)
 	if err != nil {
 		return err

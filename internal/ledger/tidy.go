@@ -83,15 +83,11 @@ func (l *Ledger) isLong(ctx context.Context) (bool, error) {
 
 // startLap reads all of the log. Commits go on meanwhile; tidySome catches up with them.
 func (l *Ledger) startLap(ctx context.Context) error {
-	var from reader = l.inner
-	if st, ok := l.inner.(store.Snapshotter); ok {
-		s, err := st.Snapshot(ctx)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		from = s
+	from, end, err := l.still(ctx)
+	if err != nil {
+		return err
 	}
+	defer end()
 	h, _, err := readHead(ctx, from, l.sealer)
 	if err != nil {
 		return err

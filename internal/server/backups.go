@@ -145,15 +145,8 @@ func (b *backups) prune() error {
 
 // backUpWhenDue makes the scheduled backups until the server closes.
 func (s *Server) backUpWhenDue() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := s.untilClosed(context.Background())
 	defer cancel()
-	go func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	t := time.NewTicker(backupCheck)
 	defer t.Stop()
 	for {

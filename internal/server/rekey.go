@@ -107,15 +107,8 @@ func (s *Server) wakeRekey() {
 
 // rekeyWhenDue works on new root keys until the server closes.
 func (s *Server) rekeyWhenDue() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := s.untilClosed(context.Background())
 	defer cancel()
-	go func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	t := time.NewTicker(rekeyEvery)
 	defer t.Stop()
 	for {

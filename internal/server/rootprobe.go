@@ -58,13 +58,8 @@ func (s *Server) probeRootsOnce(lost, refused map[string]bool) {
 func (s *Server) probeRoot(l root.Locator) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), rootTimeout)
 	defer cancel()
-	go func() { // the end of the server does not wait for a root that does not answer
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	ctx, end := s.untilClosed(ctx) // the end of the server does not wait for a root that does not answer
+	defer end()
 	rec, err := s.store.Get(ctx, rootKeysPath)
 	if err != nil {
 		return "", err

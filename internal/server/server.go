@@ -332,6 +332,19 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return errors.Join(failed, <-done)
 }
 
+// untilClosed is a context that ends when the server closes.
+func (s *Server) untilClosed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // Close ends what runs behind the door and closes the files. It comes after Serve.
 func (s *Server) Close() error {
 	var err error
