@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"trent/internal/durable"
 	"trent/internal/root"
 )
 
@@ -68,9 +69,5 @@ func (f file) write(ctx context.Context, value []byte, was string) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(draft.Name()))
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(dir)
 }

@@ -45,7 +45,8 @@ secret, root, record                                        < seal
 record, store, seal, key, keystore, grant, iam, crypt, authz, api, arn, fault, secret < keyring
 record, store, seal, sigv4, iam, arn, secret, fault         < identity
 identity, keyring, record, root, seal, store                < rekey
-NONE                                                        < audit, clock, vitals
+NONE                                                        < clock, durable, vitals
+durable                                                     < audit
 fault                                                       < oidc
 api, arn, key, grant, iam, identity, crypt, keyring, keystore, secret, fault, vitals < action
 action, api, api/iamapi, api/query, arn, iam, identity, fault < action/iamaction
@@ -59,16 +60,19 @@ audit, fault, iam, secret, sigv4                            < xksproxy
 api, fault, store                                           < follow
 record, seal, store                                         < ledger
 record, seal, secret, store                                 < backup
-store                                                       < store/bolt, store/etcd, store/storetest
+store                                                       < store/etcd, store/storetest
+durable, store                                              < store/bolt
 NONE                                                        < store/etcd/etcdtest, faults/disk
 iam                                                         < iam/iamtest
 root, secret                                                < root/kek, root/roottest
 secret                                                      < root/terminal
-root, root/kek, secret                                      < root/file, root/tpm, root/pkcs11
+durable, root, root/kek, secret                             < root/file
+root, root/kek, secret                                      < root/tpm, root/pkcs11
 NONE                                                        < awsclient
 awsclient, root, secret                                     < root/awskms
-awsclient, ledger, root, seal                               < anchor
-root, root/kek, root/terminal, secret                       < root/passphrase, root/shares
+awsclient, durable, ledger, root, seal                      < anchor
+root, root/kek, root/terminal, secret                       < root/passphrase
+durable, root, root/kek, root/terminal, secret              < root/shares
 `
 
 // These may import anything of the house.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"trent/internal/durable"
 )
 
 // A Sink takes audit records.
@@ -86,7 +88,7 @@ func (f *File) open() error {
 	}
 	torn, err := f.check(file)
 	if err == nil && f.sync {
-		err = syncDir(filepath.Dir(f.path)) // so that the file's name is as durable as its lines
+		err = durable.SyncDir(filepath.Dir(f.path)) // so that the file's name is as durable as its lines
 	}
 	if err != nil {
 		return errors.Join(err, file.Close())
@@ -115,17 +117,6 @@ func (f *File) check(file *os.File) (torn bool, err error) {
 		return false, fmt.Errorf("read the audit log: %w", err)
 	}
 	return last[0] != '\n', nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err == nil {
-		err = errors.Join(dir.Sync(), dir.Close())
-	}
-	if err != nil {
-		return fmt.Errorf("sync the directory of the audit log: %w", err)
-	}
-	return nil
 }
 
 // crowded is how soon one record follows another under load.

@@ -13,6 +13,7 @@ import (
 	"trent/internal/audit"
 	"trent/internal/backup"
 	"trent/internal/config"
+	"trent/internal/durable"
 	"trent/internal/httpd"
 	"trent/internal/seal"
 	"trent/internal/store"
@@ -220,7 +221,7 @@ func (s *Server) writeVerified(ctx context.Context, path string, now time.Time) 
 	if err := os.Rename(temporary, path); err != nil {
 		return 0, err
 	}
-	return n, syncDir(filepath.Dir(path))
+	return n, durable.SyncDir(filepath.Dir(path))
 }
 
 func (s *Server) snapshot(ctx context.Context) (store.Snapshot, error) {

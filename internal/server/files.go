@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"trent/internal/config"
+	"trent/internal/durable"
 )
 
 // Files of a data directory.
@@ -73,15 +74,6 @@ func checkDir(dir string) error {
 	return nil
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
 // writeDurably writes a new file with mode 0600 and returns when it will
 // survive: content first, then the name.
 func writeDurably(path string, content []byte) error {
@@ -93,5 +85,5 @@ func writeDurably(path string, content []byte) error {
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), syncDir(filepath.Dir(path)))
+	return errors.Join(f.Sync(), durable.SyncDir(filepath.Dir(path)))
 }

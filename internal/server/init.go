@@ -9,6 +9,7 @@ import (
 
 	"trent/internal/arn"
 	"trent/internal/config"
+	"trent/internal/durable"
 	"trent/internal/identity"
 	"trent/internal/ledger"
 	"trent/internal/root"
@@ -83,7 +84,7 @@ func Init(ctx context.Context, c config.Store, o config.Init, now time.Time) err
 	if err := writeDurably(f.credentials, credentialsText(key)); err != nil {
 		return fmt.Errorf("write the administrator's access key: %w", err)
 	}
-	return errors.Join(os.Remove(f.unfinished), syncDir(f.dir))
+	return errors.Join(os.Remove(f.unfinished), durable.SyncDir(f.dir))
 }
 
 // beginInit refuses where something is, except what an initialisation that was

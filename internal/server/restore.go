@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"trent/internal/config"
+	"trent/internal/durable"
 	"trent/internal/ledger"
 	"trent/internal/root"
 	"trent/internal/seal"
@@ -193,7 +194,7 @@ func (r *restoring) target(ctx context.Context) (_ store.Store, settle func() er
 		if err := os.Link(temporary, r.files.store); err != nil {
 			return err
 		}
-		return errors.Join(os.Remove(temporary), syncDir(r.files.dir))
+		return errors.Join(os.Remove(temporary), durable.SyncDir(r.files.dir))
 	}, err
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"trent/internal/durable"
 	"trent/internal/root"
 	"trent/internal/root/kek"
 	"trent/internal/secret"
@@ -51,7 +52,7 @@ func Create(path string) (*Root, error) {
 		return nil, fmt.Errorf("write the root of trust: %w", err)
 	}
 	// The name must survive as surely as the content: sync the file, then its folder.
-	if err := errors.Join(f.Sync(), syncDir(filepath.Dir(path))); err != nil {
+	if err := errors.Join(f.Sync(), durable.SyncDir(filepath.Dir(path))); err != nil {
 		return nil, fmt.Errorf("make the root of trust durable: %w", err)
 	}
 	return newRoot(key)
@@ -149,13 +150,4 @@ func (r *Root) Wrap(_ context.Context, key secret.Bytes, aad []byte) ([]byte, er
 // Unwrap implements root.Root.
 func (r *Root) Unwrap(_ context.Context, blob, aad []byte) (secret.Bytes, error) {
 	return r.key.Unwrap(blob, aad)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"trent/internal/durable"
 	"trent/internal/root"
 	"trent/internal/root/terminal"
 )
@@ -141,7 +142,7 @@ func Create(l root.Locator) (*Root, error) {
 		}
 		written = append(written, back...)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("make the shares durable: %w", err)
 	}
 	return Combine(written[n-k:])
@@ -158,13 +159,4 @@ func writeShare(path string, s Share) error {
 %s
 `, s.Index, s.Of, s.Threshold, s.Text())
 	return errors.Join(err, f.Sync())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

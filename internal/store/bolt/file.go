@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"go.etcd.io/bbolt"
+
+	"trent/internal/durable"
 )
 
 // What a new file has in it: see docs/spec/store-bolt.md.
@@ -52,7 +54,7 @@ func create(path string) error {
 		return fmt.Errorf("%s cannot be created: something of that name is there already, and is left alone: %w", path, fs.ErrExist)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return fmt.Errorf("%s cannot be created: %w", path, err)
@@ -99,15 +101,6 @@ func initialise(file *os.File) error {
 		err = file.Sync()
 	}
 	return errors.Join(err, db.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // openFile opens the store file at path, locks it and checks it.
