@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,15 +26,18 @@ type shredWorld struct {
 	*node
 	t             *testing.T
 	wall          time.Time
+	shown         atomic.Pointer[time.Time] // wall, as the server's own goroutines see it
 	counted       time.Duration
 	theirs, other *tenant
 }
 
 func newShredWorld(t *testing.T) *shredWorld {
 	s, cred := deployment(t, nil)
-	w := &shredWorld{node: listening(t, s), t: t, wall: time.Now()}
-	s.now = func() time.Time { return w.wall }
+	w := &shredWorld{t: t, wall: time.Now()}
+	w.show()
+	s.now = func() time.Time { return *w.shown.Load() }
 	s.time.counted = func() time.Duration { return w.counted }
+	w.node = listening(t, s)
 	if err := s.users.CreateAccount(t.Context(), shreddable, "tenant", w.wall); err != nil {
 		t.Fatal(err)
 	}
@@ -59,10 +63,16 @@ func (w *shredWorld) commit(changes ...identity.Change) {
 	}
 }
 
+func (w *shredWorld) show() {
+	now := w.wall
+	w.shown.Store(&now)
+}
+
 // pass lets time pass and the server sweep.
 func (w *shredWorld) pass(d time.Duration) {
 	w.t.Helper()
 	w.wall, w.counted = w.wall.Add(d), w.counted+d
+	w.show()
 	if err := w.sweepNow(); err != nil {
 		w.t.Fatal(err)
 	}
