@@ -254,7 +254,7 @@ func TestSEC_E03_ObjectStore(t *testing.T) {
 	t.Setenv("AWS_SESSION_TOKEN", "")
 	place := "s3://bucket/trent/anchor-1?region=eu-west-1&endpoint=" + srv.URL
 	suite(t, place)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "another")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "another secret, as long as those of AWS are")
 	a, err := Open(place)
 	if err != nil {
 		t.Fatal(err)
