@@ -55,7 +55,7 @@ test: build lint test-go fips-check fuzz-brief interop ## Run all tests and chec
 	@echo "make test: everything passed"
 
 .PHONY: test-go
-test-go: have-go have-openssl have-swtpm have-softhsm ## Run the Go tests, with the race detector; with them the scripts and a few of each kind of fault
+test-go: have-go have-openssl have-swtpm have-softhsm have-ip ## Run the Go tests, with the race detector; with them the scripts and a few of each kind of fault
 	$(GO) test -race -timeout 15m ./...
 	$(GO) test -tags sm2 ./internal/crypt ./trenttest
 
@@ -168,6 +168,10 @@ have-swtpm:
 .PHONY: have-softhsm
 have-softhsm:
 	@scripts/have softhsm2-util softhsm2 "the tests take it for an HSM"
+
+.PHONY: have-ip
+have-ip:
+	@scripts/have ip iproute2 "the tests make networks with it whose cables can be cut"
 
 .PHONY: have-curl
 have-curl:
